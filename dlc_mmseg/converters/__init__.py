@@ -1,0 +1,1 @@
+"""Raw remote-sensing data to tiles."""

@@ -1,0 +1,1 @@
+"""Datasets and sampling of two domains."""

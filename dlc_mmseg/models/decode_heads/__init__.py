@@ -1,0 +1,1 @@
+"""Decode heads of DAFormer and HRDA."""

@@ -1,0 +1,1 @@
+"""Losses registered for any MMSegmentation config."""

@@ -1,0 +1,1 @@
+"""Segmentors: HRDA, mean teacher (DACS + MIC) and DLC."""
