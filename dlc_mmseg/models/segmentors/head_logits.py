@@ -96,7 +96,7 @@ def check_segmentor(segmentor: nn.Module) -> int:
     heads = _named_heads(segmentor.decode_head, 'decode_head')
     if segmentor.with_auxiliary_head:
         heads += _named_heads(segmentor.auxiliary_head, 'auxiliary_head')
-    num_classes = int(heads[-1][1].num_classes if not segmentor.with_decode_head else segmentor.num_classes)
+    num_classes = int(segmentor.num_classes)
     own_logits = isinstance(segmentor, ProvidesTrainingLogits)
     for head_name, head in heads:
         reason = _refusal(head, num_classes, own_logits)

@@ -1,0 +1,405 @@
+"""Self-training with a mean teacher: DACS mixing and masked image consistency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from mmseg.utils import add_prefix
+from torch import Tensor, nn
+
+from dlc_mmseg.functional.pseudo_label import PseudoLabels, pseudo_labels
+from dlc_mmseg.models.segmentors.head_logits import HeadLogits, check_segmentor, training_logits
+from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint
+from dlc_mmseg.models.segmentors.teacher import (
+    first_output,
+    make_teacher,
+    set_teacher_mode,
+    unwrapped,
+    update_teacher,
+)
+
+
+class TeacherOutput(NamedTuple):
+    """What the teacher says of a target batch.
+
+    Attributes:
+        pseudo: Pseudo-labels, weights and confidences, each of shape (B, H, W).
+        logits: Teacher logits, shape (B, K, H, W).
+        features: The teacher's backbone features, a tuple of (B, D, h, w), shallow to deep.
+        valid: Shape (B, H, W), bool: False on pixels that only pad a small tile.
+    """
+
+    pseudo: PseudoLabels
+    logits: Tensor
+    features: tuple[Tensor, ...]
+    valid: Tensor
+
+
+class TargetBatch(NamedTuple):
+    """Target images as the student sees them, with what it should say.
+
+    Attributes:
+        name: Prefix of the logged losses.
+        images: Shape (B, C, H, W).
+        labels: Shape (B, H, W).
+        weight: Weight of each pixel, shape (B, H, W).
+        pseudo_labelled: Shape (B, H, W), bool: True where the label is a pseudo-label, False where it is true.
+        loss_weight: Weight of the batch.
+    """
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    weight: Tensor
+    pseudo_labelled: Tensor
+    loss_weight: float
+
+
+@MODELS.register_module()
+class MeanTeacherSegmentor(BaseSegmentor):
+    """Wraps any dense MMSegmentation segmentor for adaptation to an unlabelled target domain.
+
+    One iteration: the teacher follows the student; the student learns from the labelled source batch, from target
+    images mixed with source classes (DACS) and from masked target images (MIC), the last two on the teacher's
+    pseudo-labels. A part given as None is left out; without ``class_mix`` and ``masked_consistency`` training is
+    source-only. Losses are back-propagated branch by branch, so that one graph is alive at a time.
+
+    Sources: Tranheden et al., DACS, WACV 2021; Hoyer et al., MIC, CVPR 2023.
+
+    Args:
+        segmentor: Config of the segmentor to train, an EncoderDecoder or subclass.
+        data_preprocessor: Config, normally a `PairedDomainDataPreprocessor`.
+        class_mix: Config of `ClassMix`.
+        masked_consistency: Config of `MaskedImageConsistency`.
+        strong_augmentation: Config of `StrongAugmentation` for mixed and masked images.
+        feature_distance: Config of `FeatureDistance` on the source batch.
+        target_loss: Config of a loss called as
+            ``loss(logits, labels, transition, transition_mask=..., weight=..., ignore_index=...)``.
+        teacher_momentum: Share of the student in each late update of the teacher, in (0, 1].
+        teacher_batch_statistics: Let the teacher's batch norms use the statistics of each batch and keep their own
+            running ones (as the original implementation does) instead of copying the student's.
+        pseudo_label_threshold: Confidence in [0, 1] above which a pixel counts as sure.
+        pseudo_label_margins: Pixels (top, bottom, left, right) whose pseudo-labels get weight 0.
+        quality_weight: Weight of pseudo-labels: the share of sure pixels of each ``image`` or of the ``batch``.
+        predict_with: The network that validates and tests, ``student`` or ``teacher``.
+
+    Attributes:
+        student: The trained segmentor.
+        teacher: Its moving average.
+
+    Raises:
+        ValueError: If an argument is out of its range or the segmentor cannot be trained on pseudo-labels.
+    """
+
+    def __init__(
+        self,
+        segmentor: dict[str, Any],
+        *,
+        data_preprocessor: dict[str, Any] | None = None,
+        class_mix: dict[str, Any] | None = None,
+        masked_consistency: dict[str, Any] | None = None,
+        strong_augmentation: dict[str, Any] | None = None,
+        feature_distance: dict[str, Any] | None = None,
+        target_loss: dict[str, Any] | None = None,
+        teacher_momentum: float = 0.001,
+        teacher_batch_statistics: bool = False,
+        pseudo_label_threshold: float = 0.968,
+        pseudo_label_margins: tuple[int, int, int, int] = (0, 0, 0, 0),
+        quality_weight: Literal['image', 'batch'] = 'image',
+        predict_with: Literal['student', 'teacher'] = 'student',
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor)
+        _check_arguments(teacher_momentum, pseudo_label_threshold, pseudo_label_margins, quality_weight, predict_with)
+        self.student = MODELS.build(segmentor)
+        self.num_classes = check_segmentor(self.student)
+        self.teacher = make_teacher(self.student)
+        self.class_mix = _build(class_mix)
+        self.masked_consistency = _build(masked_consistency)
+        self.strong_augmentation = _build(strong_augmentation)
+        self.feature_distance = _build(feature_distance)
+        if self.feature_distance is not None:
+            self.feature_distance.start_from(self.student.backbone)
+        self.target_loss = MODELS.build(target_loss or {'type': 'ForwardCorrectedCrossEntropyLoss'})
+        self.teacher_momentum = teacher_momentum
+        self.teacher_batch_statistics = teacher_batch_statistics
+        self.pseudo_label_threshold = pseudo_label_threshold
+        self.pseudo_label_margins = pseudo_label_margins
+        self.quality_weight = quality_weight
+        self.predict_with = predict_with
+        self.iteration: Tensor
+        self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
+        accept_plain_checkpoint(self)
+
+    # ---- training ------------------------------------------------------------------------------------------------
+
+    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One iteration; each branch is back-propagated as soon as it is computed.
+
+        Args:
+            data: A batch of `PairedDomainDataset`.
+            optim_wrapper: The optimizer of the student.
+
+        Returns:
+            Scalars to log; ``loss`` is the sum of all branches.
+        """
+        self.follow_student()
+        with optim_wrapper.optim_context(self):
+            batch = self.data_preprocessor(data, True)
+        branches = self.loss_branches(**batch)
+        log_vars: dict[str, Tensor] = {}
+        total = torch.zeros((), device=self.iteration.device)
+        while True:
+            with optim_wrapper.optim_context(self):
+                branch = next(branches, None)
+            if branch is None:
+                break
+            loss, branch_log = self.parse_losses(branch)
+            log_vars.update(branch_log)
+            if isinstance(loss, Tensor) and loss.requires_grad:
+                total = total + loss.detach()
+                _accumulate_gradients(loss, optim_wrapper)
+        _update_parameters(optim_wrapper)
+        return {**log_vars, 'loss': total}
+
+    def loss(self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]) -> dict[str, Tensor]:
+        """All losses of one iteration in one graph (for callers that do not use `train_step`).
+
+        Args:
+            inputs: ``source`` and ``target``, each (B, C, H, W), normalised.
+            data_samples: ``source`` (with labels) and ``target``.
+
+        Returns:
+            Losses and figures to log, prefixed with their branch.
+        """
+        self.follow_student()
+        losses: dict[str, Tensor] = {}
+        for branch in self.loss_branches(inputs, data_samples):
+            losses.update(branch)
+        return losses
+
+    def follow_student(self) -> None:
+        """Update the teacher, before the iteration's losses."""
+        update_teacher(
+            self.teacher,
+            self.student,
+            self.iteration,
+            momentum=self.teacher_momentum,
+            update_buffers=not self.teacher_batch_statistics,
+        )
+        self.iteration += 1
+
+    def loss_branches(
+        self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
+    ) -> Iterator[dict[str, Tensor]]:
+        """The losses of one iteration, one branch at a time; each holds a graph of its own.
+
+        Args:
+            inputs: ``source`` and ``target``, each (B, C, H, W), normalised.
+            data_samples: ``source`` (with labels) and ``target``.
+
+        Yields:
+            Prefixed losses of a branch.
+        """
+        yield self.source_branch(inputs['source'], data_samples['source'])
+        if self.class_mix is None and self.masked_consistency is None:
+            return
+        teacher = self.label_target(inputs['target'], data_samples['target'])
+        yield from self.target_branches(inputs, data_samples, teacher)
+
+    def source_branch(self, images: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """Supervised losses of the source batch, with the segmentor's own heads and losses."""
+        with first_output(unwrapped(self.student).backbone) as features:
+            losses = dict(self.student.loss(images, data_samples))
+        if self.feature_distance is not None:
+            labels = _stacked_labels(data_samples)
+            losses['loss_feature_distance'] = self.feature_distance(images, features[0][-1], labels)
+        return dict(add_prefix(losses, 'source'))
+
+    def target_branches(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: dict[str, list[SegDataSample]],
+        teacher: TeacherOutput,
+    ) -> Iterator[dict[str, Tensor]]:
+        """Losses on pseudo-labels, one branch at a time."""
+        for batch in self.target_batches(inputs, data_samples, teacher):
+            yield self.target_branch(batch, training_logits(self.student, batch.images))
+
+    def target_batches(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: dict[str, list[SegDataSample]],
+        teacher: TeacherOutput,
+    ) -> Iterator[TargetBatch]:
+        """The batches that the student learns the target domain from."""
+        target, (labels, weight, _) = inputs['target'], teacher.pseudo
+        if self.class_mix is not None:
+            source_labels = _stacked_labels(data_samples['source'])
+            mixed = self.class_mix(inputs['source'], source_labels, target, labels, weight, self.num_classes)
+            images = self._augmented(mixed.images)
+            yield TargetBatch('mix', images, mixed.labels, mixed.weight, ~mixed.pasted, self.class_mix.loss_weight)
+        if self.masked_consistency is not None:
+            images = self.masked_consistency(self._augmented(target))
+            everywhere = torch.ones_like(labels, dtype=torch.bool)
+            yield TargetBatch('masked', images, labels, weight, everywhere, self.masked_consistency.loss_weight)
+
+    def target_branch(self, batch: TargetBatch, heads: list[HeadLogits]) -> dict[str, Tensor]:
+        """Weighted target losses of all heads for one batch."""
+        losses = {}
+        for head in heads:
+            loss = self.head_loss(head, batch, self.correction())
+            losses[f'{batch.name}.{head.name}.{self.target_loss.loss_name}'] = loss
+        return losses
+
+    def head_loss(self, head: HeadLogits, batch: TargetBatch, transition: Tensor | None) -> Tensor:
+        """Target loss of one head.
+
+        Args:
+            head: The head's logits.
+            batch: The batch they were predicted for.
+            transition: Shape (K, K), ``T[i, j] = P(pseudo-label = j | true label = i)``; None corrects nothing.
+
+        Returns:
+            Weighted scalar.
+        """
+        height, width = batch.images.shape[-2:]
+        loss = self.target_loss(
+            head.resized((height, width)),
+            head.cropped(batch.labels),
+            transition,
+            transition_mask=head.cropped(batch.pseudo_labelled),
+            weight=head.cropped(batch.weight),
+        )
+        return batch.loss_weight * head.loss_weight * loss
+
+    def correction(self) -> Tensor | None:
+        """Transition matrix that target losses are corrected with; None here: pseudo-labels are taken as true."""
+        return None
+
+    @torch.no_grad()
+    def label_target(self, images: Tensor, data_samples: list[SegDataSample] | None = None) -> TeacherOutput:
+        """Pseudo-labels of clean target images.
+
+        Args:
+            images: Normalised target images, shape (B, C, H, W).
+            data_samples: Their meta data (padding); None if nothing is padded.
+
+        Returns:
+            Labels, weights, logits and features.
+        """
+        set_teacher_mode(self.teacher, batch_statistics=self.teacher_batch_statistics)
+        size = images.shape[-2:]
+        metas = [{'img_shape': size, 'ori_shape': size, 'pad_shape': tuple(size)} for _ in images]
+        with first_output(self.teacher.backbone) as features:
+            logits = self.teacher.encode_decode(images, metas)
+        logits = resize(logits, size=size, mode='bilinear', align_corners=self.teacher.align_corners)
+        pseudo = pseudo_labels(
+            logits,
+            threshold=self.pseudo_label_threshold,
+            margins=self.pseudo_label_margins,
+            per_image=self.quality_weight == 'image',
+        )
+        valid = _valid_pixels(images, data_samples)
+        pseudo = pseudo._replace(weight=pseudo.weight * valid)
+        return TeacherOutput(pseudo, logits, features[0], valid)
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        if self.strong_augmentation is None:
+            return images
+        augmented: Tensor = self.strong_augmentation(images, self.data_preprocessor.mean, self.data_preprocessor.std)
+        return augmented
+
+    def train(self, mode: bool = True) -> MeanTeacherSegmentor:
+        """Training mode for the student; the teacher stays as configured."""
+        super().train(mode)
+        set_teacher_mode(self.teacher, batch_statistics=mode and self.teacher_batch_statistics)
+        return self
+
+    def init_weights(self) -> None:
+        """Initialise the student; teacher and feature reference start as its copies."""
+        self.student.init_weights()
+        self.teacher.load_state_dict(self.student.state_dict())
+        if self.feature_distance is not None:
+            self.feature_distance.start_from(self.student.backbone)
+
+    # ---- inference: the chosen network does it all ---------------------------------------------------------------
+
+    @property
+    def inference_network(self) -> nn.Module:
+        """The network that validates and tests."""
+        return self.teacher if self.predict_with == 'teacher' else unwrapped(self.student)
+
+    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+        """Segment images of shape (B, C, H, W), as the wrapped segmentor's ``test_cfg`` says."""
+        predictions: list[SegDataSample] = self.inference_network.predict(inputs, data_samples)
+        return predictions
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Features of the inference network for images of shape (B, C, H, W)."""
+        return tuple(self.inference_network.extract_feat(inputs))
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict[str, Any]]) -> Tensor:
+        """Logits (B, K, H, W) of the inference network for images of shape (B, C, H, W)."""
+        logits: Tensor = self.inference_network.encode_decode(inputs, batch_data_samples)
+        return logits
+
+    def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
+        """Raw head output, for FLOP counting and export."""
+        output: Tensor = self.inference_network._forward(inputs, data_samples)
+        return output
+
+
+def _build(config: dict[str, Any] | None) -> Any:
+    return None if config is None else MODELS.build(config)
+
+
+def _check_arguments(
+    momentum: float, threshold: float, margins: tuple[int, int, int, int], quality_weight: str, predict_with: str
+) -> None:
+    if not 0 < momentum <= 1:
+        raise ValueError(f'teacher_momentum is {momentum}: give the share of the student per step, in (0, 1]')
+    if not 0 <= threshold <= 1:
+        raise ValueError(f'pseudo_label_threshold is {threshold}: give a confidence in [0, 1]')
+    if len(margins) != 4 or min(margins) < 0:
+        raise ValueError(f'pseudo_label_margins is {margins}: give four pixels counts (top, bottom, left, right)')
+    if quality_weight not in ('image', 'batch'):
+        raise ValueError(f"quality_weight is {quality_weight!r}: choose 'image' or 'batch'")
+    if predict_with not in ('student', 'teacher'):
+        raise ValueError(f"predict_with is {predict_with!r}: choose 'student' or 'teacher'")
+
+
+def _stacked_labels(data_samples: list[SegDataSample]) -> Tensor:
+    return torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
+
+
+def _valid_pixels(images: Tensor, data_samples: list[SegDataSample] | None) -> Tensor:
+    """False on the right and bottom padding of tiles smaller than the crop; shape (B, H, W)."""
+    batch_size, _, height, width = images.shape
+    valid = torch.ones(batch_size, height, width, dtype=torch.bool, device=images.device)
+    for index, sample in enumerate(data_samples or ()):
+        _, right, _, bottom = sample.metainfo.get('padding_size', (0, 0, 0, 0))
+        if right or bottom:
+            valid[index, height - bottom :, :] = False
+            valid[index, :, width - right :] = False
+    return valid
+
+
+def _accumulate_gradients(loss: Tensor, optim_wrapper: OptimWrapper) -> None:
+    """Back-propagate one branch; MMEngine counts backward calls as iterations, so the count is put back."""
+    optim_wrapper.backward(optim_wrapper.scale_loss(loss))
+    optim_wrapper._inner_count -= 1
+
+
+def _update_parameters(optim_wrapper: OptimWrapper) -> None:
+    """Count one iteration and, unless gradients are still accumulated, step the optimizer."""
+    optim_wrapper._inner_count += 1
+    if optim_wrapper.should_update():
+        optim_wrapper.step()
+        optim_wrapper.zero_grad()
