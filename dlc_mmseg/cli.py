@@ -1,0 +1,73 @@
+"""The console script `dlc-mmseg`: one subcommand per tool, each imported only when it is the one called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from dlc_mmseg.errors import UserError
+from dlc_mmseg.version import __version__
+
+
+COMMANDS = {
+    'configs': 'list or copy the configs that come with the package',
+    'convert-potsdam': 'cut the ISPRS Potsdam data into tiles',
+    'convert-vaihingen': 'cut the ISPRS Vaihingen data into tiles',
+    'convert-whuoptsar': 'cut the WHU-OPT-SAR data into tiles',
+    'convert-checkpoint': 'bring a checkpoint of the original preview code to MMSegmentation 1.x',
+    'make-demo-data': 'draw aerial scenes in the raw ISPRS layouts',
+}
+"""Subcommands and their one line of help; `make-demo-data` is the module `dlc_mmseg.commands.make_demo_data`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        argv: Arguments without the program's name; those of the process when None.
+
+    Returns:
+        Exit status: 0; 2 after an error the user can correct, printed as one line; 130 when interrupted.
+
+    Raises:
+        SystemExit: From argparse, status 0 after `--help` and `--version`, 2 after a wrong argument.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parse(argv)
+    try:
+        _module(args.command).run(args)
+    except UserError as error:
+        print(f'dlc-mmseg {args.command}: error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f'dlc-mmseg {args.command}: interrupted', file=sys.stderr)
+        return 130
+    return 0
+
+
+def console() -> None:
+    """Entry point of the console script."""
+    sys.exit(main())
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='dlc-mmseg', description='Dynamic Loss Correction for MMSegmentation: data, checkpoints, configs.'
+    )
+    parser.add_argument('--version', action='version', version=f'dlc-mmseg {__version__}')
+    subparsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    called = next((word for word in argv if not word.startswith('-')), None)  # no option above takes a value
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == called:
+            _module(name).configure(subparser)
+    return parser.parse_args(argv)
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f'dlc_mmseg.commands.{command.replace("-", "_")}')
