@@ -1,0 +1,278 @@
+"""Noise transition matrix: forward-corrected cross-entropy, volume and convexity.
+
+Orientation everywhere: ``T[i, j] = P(pseudo-label = j | true label = i)``, rows sum to 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from dlc_mmseg.functional.simplex import hull_weights
+
+REDUCTIONS = ('mean', 'valid_mean', 'sum', 'none')
+_MAX_EXPONENT = 60.0
+"""Cap of ``log(p_i / q_j)``: the gradient to a zero entry of T stays finite in float32."""
+
+
+def _log_joint(log_probs: Tensor, transition: Tensor, labels: Tensor | int) -> Tensor:
+    """``log p_i + log T[i, y]``, shape (B, K, P); minus infinity where T is zero."""
+    log_transition = transition.clamp_min(0).log()
+    if isinstance(labels, int):
+        return log_probs + log_transition[:, labels].unsqueeze(1)
+    columns = log_transition.index_select(1, labels.flatten()).view(-1, *labels.shape)
+    return log_probs + columns.transpose(0, 1)
+
+
+class _LogMixture(torch.autograd.Function):
+    """``log sum_i p_i T[i, y]`` in log space with a closed-form gradient.
+
+    Plain autograd would give a zero entry of T no gradient, although it is ``p_i / q_y``, and would
+    scatter the gradient to T pixel by pixel; here it is one matrix product. A column of T without any
+    positive entry yields the logarithm of the smallest normal number, constant in the logits.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, log_probs: Tensor, transition: Tensor, labels: Tensor | int) -> Tensor:
+        mixture = torch.logsumexp(_log_joint(log_probs, transition, labels), dim=1)
+        floor = math.log(torch.finfo(mixture.dtype).tiny)
+        mixture = mixture.masked_fill(mixture.isneginf(), floor)
+        ctx.save_for_backward(log_probs, transition, mixture)
+        ctx.labels = labels
+        return mixture
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        log_probs, transition, mixture = ctx.saved_tensors
+        mixture, labels = mixture.unsqueeze(1), ctx.labels
+        grad_log_probs = grad_transition = None
+        if ctx.needs_input_grad[0]:
+            shares = (_log_joint(log_probs, transition, labels) - mixture).exp_()
+            grad_log_probs = shares.mul_(grad.unsqueeze(1))
+        if ctx.needs_input_grad[1]:
+            ratios = (log_probs - mixture).clamp_(max=_MAX_EXPONENT).exp_()
+            if isinstance(labels, int):
+                grad_transition = torch.zeros_like(transition)
+                grad_transition[:, labels] = (ratios * grad.unsqueeze(1)).sum(dim=(0, 2))
+            else:
+                hits = torch.zeros_like(log_probs).scatter_(1, labels.unsqueeze(1), grad.unsqueeze(1))
+                grad_transition = torch.matmul(ratios, hits.transpose(1, 2)).sum(dim=0)
+        return grad_log_probs, grad_transition, None
+
+
+def _label_log_probs(log_probs: Tensor, labels: Tensor | None, transition: Tensor | None) -> Tensor:
+    """Log posterior of each pixel's (noisy) label, or its mean over all classes for None; (B, P)."""
+    if transition is None:
+        if labels is None:
+            return log_probs.mean(dim=1)
+        return log_probs.gather(1, labels.unsqueeze(1)).squeeze(1)
+    if labels is not None:
+        return _mixture(log_probs, transition, labels)
+    classes = range(transition.shape[1])
+    return torch.stack([_mixture(log_probs, transition, k) for k in classes]).mean(dim=0)
+
+
+def _mixture(log_probs: Tensor, transition: Tensor, labels: Tensor | int) -> Tensor:
+    mixture: Tensor = _LogMixture.apply(log_probs, transition, labels)  # type: ignore[no-untyped-call]
+    return mixture
+
+
+def _check(
+    logits: Tensor, labels: Tensor, transition: Tensor | None, others: dict[str, Tensor | None]
+) -> None:
+    if logits.dim() < 3 or labels.shape != (logits.shape[0], *logits.shape[2:]):
+        raise ValueError(
+            f'logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit: '
+            'pass (B, K, H, W) and (B, H, W)'
+        )
+    for name, tensor in others.items():
+        if tensor is not None and tensor.shape != labels.shape:
+            raise ValueError(f'{name} {tuple(tensor.shape)} and labels {tuple(labels.shape)} differ in shape')
+    classes = logits.shape[1]
+    if transition is not None and transition.shape != (classes, classes):
+        raise ValueError(
+            f'transition has shape {tuple(transition.shape)}: {classes} channels of logits need '
+            f'({classes}, {classes})'
+        )
+
+
+def _flat_labels(labels: Tensor, classes: int, ignore_index: int | None) -> tuple[Tensor, Tensor]:
+    """Long labels (B, P) with ignored pixels set to 0, and where labels are valid."""
+    flat = labels.flatten(1).long()
+    valid = torch.ones_like(flat, dtype=torch.bool) if ignore_index is None else flat != ignore_index
+    flat = flat.masked_fill(~valid, 0)
+    if flat.device.type == 'cpu' and flat.numel() and not 0 <= int(flat.min()) <= int(flat.max()) < classes:
+        raise IndexError(
+            f'labels reach from {int(flat.min())} to {int(flat.max())} but logits have {classes} classes: '
+            'check num_classes, reduce_zero_label and ignore_index'
+        )
+    return flat, valid
+
+
+def forward_corrected_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    transition: Tensor | None,
+    *,
+    transition_mask: Tensor | None = None,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    ce_weight: float = 1.0,
+    ignore_index: int | None = 255,
+    reduction: str = 'mean',
+) -> Tensor:
+    """Cross-entropy of noisy labels against clean logits pushed through T.
+
+    With ``p = softmax(logits)`` the noisy posterior is ``q[j] = sum_i p[i] T[i, j]`` and ``CE = -log q[y]``
+    (forward correction: Patrini et al., CVPR 2017, theorem 2). The loss of a pixel is
+    ``c CE + (1 - c) [(1 - s) CE + s mean_k(-log q[k])]`` with ``c = ce_weight`` and ``s = label_smoothing``
+    (DLC, He et al., TGRS 2024). Everything runs in log space and at least in float32, under autocast too;
+    with T = I the result is the ordinary cross-entropy.
+
+    Args:
+        logits: Scores of the true class, (B, K, H, W) or (B, K, ...).
+        labels: Integer pseudo-labels (B, H, W) in 0..K-1 or ``ignore_index``.
+        transition: T of shape (K, K), ``T[i, j] = P(pseudo-label = j | true label = i)``, rows sum to 1;
+            exact zeros and ones are fine. None means T = I.
+        transition_mask: Boolean (B, H, W); where False the pixel's label is taken as true, i.e. T = I.
+        weight: Weight of each pixel, (B, H, W).
+        label_smoothing: s in [0, 1].
+        ce_weight: c in [0, 1]; at 1 label smoothing has no effect.
+        ignore_index: Label value that contributes 0; None ignores no pixel.
+        reduction: 'mean' divides the sum by the number of all pixels, 'valid_mean' by that of pixels not
+            ignored, 'sum' does not divide, 'none' returns (B, H, W).
+
+    Returns:
+        Scalar, or (B, H, W) for 'none'; float32, or float64 for float64 logits. The gradient reaches logits
+        and transition.
+
+    Raises:
+        ValueError: If shapes do not fit, a number is out of range or ``reduction`` is unknown.
+        IndexError: If a label is neither a class nor ``ignore_index`` (checked on the CPU).
+    """
+    others = {'transition_mask': transition_mask, 'weight': weight}
+    _check(logits, labels, transition, others)
+    if reduction not in REDUCTIONS:
+        raise ValueError(f'reduction is {reduction!r}: choose one of {REDUCTIONS}')
+    for name, value in (('label_smoothing', label_smoothing), ('ce_weight', ce_weight)):
+        if not 0 <= value <= 1:
+            raise ValueError(f'{name} is {value}: choose a number from 0 to 1')
+    flat, valid = _flat_labels(labels, logits.shape[1], ignore_index)
+    mask = None if transition_mask is None else transition_mask.flatten(1).bool()
+    with torch.autocast(logits.device.type, enabled=False):
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        log_probs = logits.flatten(2).to(dtype).log_softmax(dim=1)
+        matrix = None if transition is None else transition.to(dtype)
+
+        def cross_entropy(targets: Tensor | None) -> Tensor:
+            noisy = _label_log_probs(log_probs, targets, matrix)
+            if matrix is None or mask is None:
+                return -noisy
+            return -torch.where(mask, noisy, _label_log_probs(log_probs, targets, None))
+
+        smoothed = (1 - ce_weight) * label_smoothing
+        loss = (1 - smoothed) * cross_entropy(flat)
+        if smoothed > 0:
+            loss = loss + smoothed * cross_entropy(None)
+        loss = loss.where(valid, 0)
+        if weight is not None:
+            loss = loss * weight.flatten(1).to(dtype)
+    return _reduce(loss.view(labels.shape), valid, reduction)
+
+
+def _reduce(loss: Tensor, valid: Tensor, reduction: str) -> Tensor:
+    if reduction == 'none':
+        return loss
+    if reduction == 'sum':
+        return loss.sum()
+    if reduction == 'mean':
+        return loss.sum() / max(loss.numel(), 1)
+    return loss.sum() / valid.sum().clamp_min(1)
+
+
+def _linalg_input(transition: Tensor) -> Tensor:
+    return transition.to(torch.promote_types(transition.dtype, torch.float32))
+
+
+def log_volume(transition: Tensor) -> Tensor:
+    """Logarithm of the volume spanned by T (VolMinNet, Li et al., ICML 2021, equation 6).
+
+    ``log |det T|`` for a square T, ``log sqrt det(T^T T)`` for a rectangular one (SimT, Guo et al., CVPR
+    2022), computed by slogdet at least in float32, under autocast too.
+
+    Args:
+        transition: T of shape (K, M), ``T[i, j] = P(pseudo-label = j | true label = i)``, rows sum to 1.
+
+    Returns:
+        Scalar, at most 0 for a square T. Where T is numerically singular: ``n log(eps)``, n the smaller side,
+        with zero gradient.
+
+    Raises:
+        ValueError: If T has not two dimensions.
+    """
+    if transition.dim() != 2:
+        raise ValueError(f'transition has shape {tuple(transition.shape)}: pass a matrix (K, M)')
+    with torch.autocast(transition.device.type, enabled=False):
+        matrix = _linalg_input(transition)
+        rows, columns = matrix.shape
+        scale = 1.0
+        if rows != columns:
+            scale = 0.5
+            matrix = matrix.t() @ matrix if rows > columns else matrix @ matrix.t()
+        size, eps = matrix.shape[0], torch.finfo(matrix.dtype).eps
+        inverse, info = torch.linalg.inv_ex(matrix.detach())
+        condition = inverse.abs().sum(dim=1).max() * matrix.detach().abs().sum(dim=1).max()
+        regular = (info == 0) & (condition < 1 / (size * eps))
+        safe = torch.where(regular, matrix, torch.eye(size, dtype=matrix.dtype, device=matrix.device))
+        volume = scale * torch.linalg.slogdet(safe).logabsdet
+        clamped: Tensor = volume.where(regular, scale * size * math.log(eps))
+    return clamped
+
+
+def convexity_weights(transition: Tensor) -> Tensor:
+    """Weights W that bring each row of T as near as possible to the hull of the other rows.
+
+    ``W = argmin ||W T - T||_F^2`` over zero diagonals and rows on the simplex (SimT, Guo et al., CVPR 2022,
+    equation 7, solved exactly instead of by gradient steps). Without state, in float64 on the CPU: the same
+    T gives the same W on every device.
+
+    Args:
+        transition: T of shape (K, M), K >= 2, ``T[i, j] = P(pseudo-label = j | true label = i)``.
+
+    Returns:
+        W of shape (K, K), without gradient, in at least float32.
+
+    Raises:
+        ValueError: If T is no matrix with two rows or more.
+    """
+    if transition.dim() != 2 or transition.shape[0] < 2:
+        raise ValueError(f'transition has shape {tuple(transition.shape)}: pass (K, M) with K >= 2')
+    weights = torch.from_numpy(hull_weights(transition.detach().double().cpu().numpy()))
+    return weights.to(transition.device, torch.promote_types(transition.dtype, torch.float32))
+
+
+def convexity_distance(transition: Tensor) -> Tensor:
+    """Squared distance of the rows of T to the hull of the others: ``min_W ||W T - T||_F^2``.
+
+    Zero where every row is a mixture of the others. The gradient to T holds W at its optimum, which is the
+    exact gradient of the minimum (envelope theorem).
+
+    Args:
+        transition: T of shape (K, M), K >= 2, ``T[i, j] = P(pseudo-label = j | true label = i)``.
+
+    Returns:
+        Scalar >= 0, at least float32, under autocast too.
+
+    Raises:
+        ValueError: If T is no matrix with two rows or more.
+    """
+    weights = convexity_weights(transition)
+    with torch.autocast(transition.device.type, enabled=False):
+        matrix = _linalg_input(transition)
+        distance: Tensor = (weights @ matrix - matrix).square().sum()
+    return distance
