@@ -27,7 +27,7 @@ class Box(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Row and column slice, for ``array[..., *box.slices]`` style indexing."""
+        """Row and column slice of the box."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 

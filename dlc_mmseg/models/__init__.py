@@ -1,1 +1,18 @@
 """Networks, losses and the adaptation segmentors."""
+
+from dlc_mmseg.models.augmentations import ClassMix, MaskedImageConsistency, StrongAugmentation
+from dlc_mmseg.models.data_preprocessor import PairedDomainDataPreprocessor
+from dlc_mmseg.models.decode_heads import *  # noqa: F403
+from dlc_mmseg.models.feature_distance import FeatureDistance
+from dlc_mmseg.models.losses import *  # noqa: F403
+from dlc_mmseg.models.segmentors import *  # noqa: F403
+from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
+
+__all__ = [
+    'ClassMix',
+    'FeatureDistance',
+    'MaskedImageConsistency',
+    'NoiseTransitionMatrix',
+    'PairedDomainDataPreprocessor',
+    'StrongAugmentation',
+]

@@ -1,1 +1,6 @@
 """Segmentors: HRDA, mean teacher (DACS + MIC) and DLC."""
+
+from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
+from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
+
+__all__ = ['DLCSegmentor', 'MeanTeacherSegmentor']

@@ -45,7 +45,10 @@ class HeadLogits(NamedTuple):
 
     def cropped(self, pixels: Tensor) -> Tensor:
         """The part of a per-pixel map of the input, shape (B, H, W), that the logits cover."""
-        return pixels if self.box is None else pixels[:, *self.box.slices]
+        if self.box is None:
+            return pixels
+        rows, columns = self.box.slices
+        return pixels[:, rows, columns]
 
 
 @runtime_checkable
