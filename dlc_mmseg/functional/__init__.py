@@ -1,6 +1,13 @@
 """Pure maths of the method: tensors and arrays in, tensors and arrays out."""
 
 from dlc_mmseg.functional.class_mix import class_mix_mask, mix
+from dlc_mmseg.functional.consensus import (
+    ConsensusCounts,
+    consensus_counts,
+    consensus_loss,
+    consensus_model,
+    nearest_neighbours,
+)
 from dlc_mmseg.functional.masking import block_mask
 from dlc_mmseg.functional.pseudo_label import PseudoLabels, pseudo_labels
 from dlc_mmseg.functional.transition import (
@@ -13,14 +20,19 @@ from dlc_mmseg.functional.windows import Box, random_box, sliding_windows
 
 __all__ = [
     'Box',
+    'ConsensusCounts',
     'PseudoLabels',
     'block_mask',
     'class_mix_mask',
+    'consensus_counts',
+    'consensus_loss',
+    'consensus_model',
     'convexity_distance',
     'convexity_weights',
     'forward_corrected_cross_entropy',
     'log_volume',
     'mix',
+    'nearest_neighbours',
     'pseudo_labels',
     'random_box',
     'sliding_windows',
