@@ -1,0 +1,47 @@
+"""Volume of the transition matrix as a loss."""
+
+from __future__ import annotations
+
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from dlc_mmseg.functional.transition import log_volume
+
+
+@MODELS.register_module()
+class TransitionVolumeLoss(nn.Module):
+    """``log |det T|``, to be minimised (VolMinNet, Li et al., ICML 2021, equation 6).
+
+    Among the matrices that explain the noisy labels the one of smallest volume is the true one. ``T[i, j] =
+    P(pseudo-label = j | true label = i)``, rows sum to 1.
+
+    Args:
+        loss_weight: Factor on the result, >= 0 (DLC: 0.1).
+        loss_name: Name in the log.
+
+    Raises:
+        ValueError: If ``loss_weight`` is negative.
+    """
+
+    def __init__(self, *, loss_weight: float = 1.0, loss_name: str = 'loss_volume') -> None:
+        super().__init__()
+        if loss_weight < 0:
+            raise ValueError(f'loss_weight is {loss_weight}: choose a number >= 0')
+        self.loss_weight = loss_weight
+        self._loss_name = loss_name
+
+    @property
+    def loss_name(self) -> str:
+        """Name of the loss in the log."""
+        return self._loss_name
+
+    def forward(self, transition: Tensor) -> Tensor:
+        """Weighted logarithm of the volume.
+
+        Args:
+            transition: T, (K, K), or rectangular.
+
+        Returns:
+            Scalar, at most 0; zero gradient where T is singular.
+        """
+        return self.loss_weight * log_volume(transition)
