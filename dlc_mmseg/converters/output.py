@@ -1,0 +1,201 @@
+"""A data set folder that appears only when it is complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from dlc_mmseg.datasets.class_statistics import STATISTICS_FILE_NAME, TileStatistics, write_class_statistics
+from dlc_mmseg.errors import UserError
+
+TileRecord = dict[str, str]
+"""What a tile was made from: its split and the names and stamps of its files."""
+
+RECORD = 'conversion.json'
+_FORMAT = 'dlc_mmseg conversion'
+_VERSION = 1
+
+
+def _write_atomically(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding='utf-8')
+    os.replace(temporary, path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Content of a JSON file; empty where it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keeps a second conversion into the same folder out; the system lifts the lock of a killed one."""
+    with path.open('a') as file:
+        if not _lock(file):
+            raise UserError(f'{path.parent}: another conversion is writing there: wait for it or stop it')
+        yield
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # file systems without locks
+        return True
+    return True
+
+
+class OutputFolder:
+    """Collects windows in a hidden folder beside the final one and renames it at the end.
+
+    A tile counts as done from the moment its record is in the hidden folder; a killed conversion leaves
+    nothing else that a later one would trust.
+
+    Args:
+        folder: The final folder.
+        sources: Record of every tile that belongs into it.
+        settings: Parameters that decide on the content.
+    """
+
+    def __init__(self, folder: Path, sources: dict[str, TileRecord], settings: dict[str, Any]) -> None:
+        self.folder = folder
+        self._partial = folder.parent / f'.{folder.name}.partial'
+        self._sources = sources
+        self._settings = settings
+        self._done: set[str] = set()
+
+    @property
+    def _marks(self) -> Path:
+        return self._partial / '.tiles'
+
+    def complete(self) -> bool:
+        """Whether the final folder holds just what is asked for.
+
+        Raises:
+            UserError: If it holds something else, which is never overwritten.
+        """
+        if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
+            return False
+        record = _read_json(self.folder / RECORD)
+        if record.get('format') != _FORMAT or record.get('version') != _VERSION:
+            found = 'exists and was not written by this command'
+        elif record['settings'] != self._settings:
+            changed = [key for key, value in self._settings.items() if record['settings'].get(key) != value]
+            found = f'was made with other settings ({", ".join(changed) or "fewer or more"} differ)'
+        elif record['tiles'] != self._sources:
+            names = {*record['tiles'], *self._sources}
+            changed = sorted(n for n in names if record['tiles'].get(n) != self._sources.get(n))
+            found = f'was made from other files ({len(changed)} tiles differ, {changed[0]} among them)'
+        else:
+            return True
+        raise UserError(f'{self.folder}: {found}: delete it or choose another --out_dir')
+
+    @contextmanager
+    def opened(self, splits: tuple[str, ...]) -> Iterator[None]:
+        """Prepare the hidden folder and keep other conversions out of it.
+
+        Args:
+            splits: Subfolders of ``img_dir`` and ``ann_dir``.
+
+        Raises:
+            UserError: If nothing can be written there or another conversion is at it.
+        """
+        try:
+            self._partial.mkdir(parents=True, exist_ok=True)
+            lock = self._partial / '.lock'
+            lock.touch()
+        except OSError as error:
+            reason = error.strerror
+            raise UserError(f'--out_dir {self.folder.parent}: cannot be written ({reason})') from error
+        with _locked(lock):
+            self._resume()
+            for kind in ('img_dir', 'ann_dir'):
+                for split in splits:
+                    (self._partial / kind / split).mkdir(parents=True, exist_ok=True)
+            yield
+
+    def _resume(self) -> None:
+        """Trust the records of an earlier run if settings and sources are the same; else start over."""
+        record = self._partial / RECORD
+        marks = {path.stem: _read_json(path) for path in self._marks.glob('*.json')}
+        same = _read_json(record).get('settings') == self._settings
+        if same and all(mark.get('source') == self._sources.get(name) for name, mark in marks.items()):
+            self._done = set(marks)
+            return
+        for entry in self._partial.iterdir():
+            if entry.name != '.lock':
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self._marks.mkdir()
+        _write_atomically(record, {'settings': self._settings})
+
+    def is_done(self, tile: str) -> bool:
+        """Whether an earlier run has converted a tile."""
+        return tile in self._done
+
+    def write(self, kind: str, split: str, name: str, data: bytes) -> None:
+        """Write one window.
+
+        Args:
+            kind: ``'img_dir'`` or ``'ann_dir'``.
+            split: ``'train'`` or ``'val'``.
+            name: File name.
+            data: Content.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        path = self._partial / kind / split / name
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise UserError(
+                f'{path}: cannot be written ({error.strerror}): make room or choose another --out_dir, '
+                'a rerun continues where this one stopped'
+            ) from error
+
+    def mark_done(self, tile: str, source: TileRecord, statistics: dict[str, TileStatistics]) -> None:
+        """Record that all windows of a tile are written.
+
+        Args:
+            tile: Its name.
+            source: What it was made from.
+            statistics: Label pixels of its windows.
+        """
+        files = {name: [list(entry.size), entry.counts] for name, entry in statistics.items()}
+        _write_atomically(self._marks / f'{tile}.json', {'source': source, 'files': files})
+
+    def commit(self) -> None:
+        """Write class statistics and the record, then give the folder its final name.
+
+        Raises:
+            UserError: If the final folder has come into being meanwhile.
+        """
+        statistics: dict[str, dict[str, TileStatistics]] = {}
+        for tile, source in self._sources.items():
+            for name, (size, counts) in _read_json(self._marks / f'{tile}.json')['files'].items():
+                entry = TileStatistics((size[0], size[1]), {int(k): v for k, v in counts.items()})
+                statistics.setdefault(source['split'], {})[name] = entry
+        for split, files in statistics.items():
+            write_class_statistics(self._partial / 'ann_dir' / split / STATISTICS_FILE_NAME, files)
+        record = {'format': _FORMAT, 'version': _VERSION, 'settings': self._settings, 'tiles': self._sources}
+        _write_atomically(self._partial / RECORD, record)
+        try:
+            os.rename(self._partial, self.folder)
+        except OSError as error:
+            raise UserError(f'{self.folder}: cannot take its place ({error.strerror}): delete it') from error
+        shutil.rmtree(self.folder / self._marks.name)
+        (self.folder / '.lock').unlink()

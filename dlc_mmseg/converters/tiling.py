@@ -1,0 +1,221 @@
+"""Cuts raw image and label pairs into windows, in several processes, and commits whole data sets."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dlc_mmseg.converters.output import OutputFolder, TileRecord
+from dlc_mmseg.converters.raw_files import RawFile
+from dlc_mmseg.datasets.class_statistics import TileStatistics, count_labels
+from dlc_mmseg.errors import UserError
+from dlc_mmseg.functional.windows import Box, sliding_windows
+
+SPLITS = ('train', 'val')
+_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+
+
+@dataclass(frozen=True)
+class RawTile:
+    """One place on the ground: its images, its label, and the part of the data set it belongs to.
+
+    Attributes:
+        name: Prefix of its windows' file names.
+        split: ``'train'`` or ``'val'``.
+        images: Image by variant (``irrg``, ``rgb``, ``optical``, ``sar``).
+        label: Label image.
+    """
+
+    name: str
+    split: str
+    images: dict[str, RawFile]
+    label: RawFile
+
+    def source(self, variant: str) -> TileRecord:
+        """What a converted tile was made from; changes when one of the files does."""
+        files = {'image': self.images[variant], 'label': self.label}
+        return {'split': self.split, **{key: f'{raw.name} {raw.stamp}' for key, raw in files.items()}}
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How tiles are read and cut; picklable, as it travels to the worker processes.
+
+    Attributes:
+        clip_size: Side of the square windows in pixels.
+        stride_size: Step between windows in pixels, at most ``clip_size``.
+        read_image: Gives the image (H, W) or (H, W, C) uint8, colours in RGB order, of a tile's variant.
+        read_label: Gives the labels (H, W) uint8 of a tile and remarks for the user.
+        ignored_label: Value of label pixels outside an image that is smaller than the window.
+    """
+
+    clip_size: int
+    stride_size: int
+    read_image: Callable[[RawTile, str], NDArray[np.uint8]]
+    read_label: Callable[[RawTile], tuple[NDArray[np.uint8], list[str]]]
+    ignored_label: int
+
+    def boxes(self, size: tuple[int, int]) -> list[Box]:
+        """Windows over an image of a given height and width, at least one window large."""
+        clip, stride = self.clip_size, self.stride_size
+        return sliding_windows(size, (clip, clip), (stride, stride))
+
+
+def window_name(tile: str, box: Box) -> str:
+    """File name of a window, as MMSegmentation's converters name it: ``tile_left_top_right_bottom.png``."""
+    return f'{tile}_{box.left}_{box.top}_{box.right}_{box.bottom}.png'
+
+
+def _pad(array: NDArray[np.uint8], clip: int, value: int | None) -> NDArray[np.uint8]:
+    """Extends an array that is smaller than a window to the right and bottom: mirrored, or with a value."""
+    missing = [(0, max(0, clip - length)) for length in array.shape[:2]] + [(0, 0)] * (array.ndim - 2)
+    if not any(after for _, after in missing):
+        return array
+    if value is None:
+        return np.pad(array, missing, mode='symmetric')
+    return np.pad(array, missing, constant_values=value)
+
+
+def _encode(array: NDArray[np.uint8]) -> bytes:
+    """PNG of (H, W) or of RGB(+) bands (H, W, C): cv2 expects the first three in BGR order."""
+    if array.ndim == 3:
+        array = array[..., [2, 1, 0, *range(3, array.shape[2])]]
+    return cv2.imencode('.png', np.ascontiguousarray(array), _PNG)[1].tobytes()
+
+
+def cut_tile(tile: RawTile, folders: dict[str, OutputFolder], cutting: Cutting) -> list[str]:
+    """Cut one tile into windows of every variant still missing and mark it as done.
+
+    Args:
+        tile: The raw files.
+        folders: Output folder by variant.
+        cutting: Readers and geometry.
+
+    Returns:
+        Remarks for the user.
+
+    Raises:
+        UserError: If a file is damaged, the sizes differ or the output cannot be written.
+    """
+    labels, remarks = cutting.read_label(tile)
+    size = labels.shape
+    labels = _pad(labels, cutting.clip_size, cutting.ignored_label)
+    boxes = cutting.boxes((labels.shape[0], labels.shape[1]))
+    names = [window_name(tile.name, box) for box in boxes]
+    crops = [labels[box.slices] for box in boxes]
+    statistics = {
+        name: TileStatistics((box.height, box.width), count_labels(crop))
+        for name, box, crop in zip(names, boxes, crops, strict=True)
+    }
+    annotations = [_encode(crop) for crop in crops]
+    for variant, folder in folders.items():
+        image = cutting.read_image(tile, variant)
+        if image.shape[:2] != size:
+            raise UserError(
+                f'{tile.images[variant]}: {image.shape[0]} x {image.shape[1]} pixels (height x width), but '
+                f'its label {tile.label} has {size[0]} x {size[1]}: use files of the same tile and release'
+            )
+        image = _pad(image, cutting.clip_size, None)
+        for name, box, annotation in zip(names, boxes, annotations, strict=True):
+            folder.write('ann_dir', tile.split, name, annotation)
+            folder.write('img_dir', tile.split, name, _encode(image[box.slices]))
+        folder.mark_done(tile.name, tile.source(variant), statistics)
+    return remarks
+
+
+def _process_context() -> BaseContext:
+    """Fresh processes: the imports, seconds of them, are paid once where the system can fork a clean server."""
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+_Job = tuple[RawTile, dict[str, OutputFolder], Cutting]
+
+
+def _run(jobs: Sequence[_Job], workers: int) -> Iterator[list[str]]:
+    """Results as they come; the first error ends the run, what was committed before stays."""
+    if min(workers, len(jobs)) <= 1:
+        yield from (cut_tile(*job) for job in jobs)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=_process_context())
+    try:
+        futures: list[Future[list[str]]] = [pool.submit(cut_tile, *job) for job in jobs]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            f'--workers {workers}: a worker process died, perhaps for lack of memory: '
+            'run again with fewer workers, it continues where it stopped'
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def convert_tiles(
+    tiles: Sequence[RawTile],
+    folders: dict[str, Path],
+    cutting: Cutting,
+    *,
+    settings: dict[str, Any],
+    workers: int = 1,
+) -> list[Path]:
+    """Convert tiles into one data set folder per variant.
+
+    A folder appears, complete, when its last tile is done; until then the work lies in a hidden folder beside
+    it, where a later call with the same settings and sources continues.
+
+    Args:
+        tiles: What to convert.
+        folders: Final folder by variant; its ``img_dir`` and ``ann_dir`` hold ``train`` and ``val`` each.
+        cutting: Readers and geometry.
+        settings: Everything else that decides on the content: kept beside the data and compared on a rerun.
+        workers: Processes.
+
+    Returns:
+        Folders written by this call; those complete before are left as they are.
+
+    Raises:
+        UserError: If input or output is faulty, or a folder was made from other files or with other settings.
+    """
+    settings = {'clip_size': cutting.clip_size, 'stride_size': cutting.stride_size, **settings}
+    with ExitStack() as stack, _progress() as progress:
+        outputs = {
+            variant: OutputFolder(folder, {tile.name: tile.source(variant) for tile in tiles}, settings)
+            for variant, folder in folders.items()
+        }
+        outputs = {variant: output for variant, output in outputs.items() if not output.complete()}
+        for output in outputs.values():
+            stack.enter_context(output.opened(SPLITS))
+        jobs: list[_Job] = []
+        for tile in tiles:
+            missing = {v: output for v, output in outputs.items() if not output.is_done(tile.name)}
+            if missing:
+                jobs.append((tile, missing, cutting))
+        bar = progress.add_task('Cutting tiles', total=len(tiles), completed=len(tiles) - len(jobs))
+        for remarks in _run(jobs, workers):
+            progress.advance(bar)
+            for remark in remarks:
+                progress.console.print(remark, markup=False, highlight=False, soft_wrap=True)
+        for output in outputs.values():
+            output.commit()
+    return [output.folder for output in outputs.values()]
+
+
+def _progress() -> Progress:
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns)
