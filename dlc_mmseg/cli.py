@@ -11,7 +11,6 @@ from types import ModuleType
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.version import __version__
 
-
 COMMANDS = {
     'configs': 'list or copy the configs that come with the package',
     'convert-potsdam': 'cut the ISPRS Potsdam data into tiles',
@@ -20,7 +19,7 @@ COMMANDS = {
     'convert-checkpoint': 'bring a checkpoint of the original preview code to MMSegmentation 1.x',
     'make-demo-data': 'draw aerial scenes in the raw ISPRS layouts',
 }
-"""Subcommands and their one line of help; `make-demo-data` is the module `dlc_mmseg.commands.make_demo_data`."""
+"""Subcommands and their help; `make-demo-data` is the module `dlc_mmseg.commands.make_demo_data`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,9 +53,8 @@ def console() -> None:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog='dlc-mmseg', description='Dynamic Loss Correction for MMSegmentation: data, checkpoints, configs.'
-    )
+    description = 'Data, checkpoints and configs of Dynamic Loss Correction for MMSegmentation.'
+    parser = argparse.ArgumentParser(prog='dlc-mmseg', description=description)
     parser.add_argument('--version', action='version', version=f'dlc-mmseg {__version__}')
     subparsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     called = next((word for word in argv if not word.startswith('-')), None)  # no option above takes a value

@@ -23,9 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """
     parser.description = 'List the configs that come with the package, or copy all of them, bases included.'
     parser.epilog = _EPILOG
-    parser.add_argument(
-        '--copy', metavar='DIR', type=Path, help='copy all into DIR; files changed there are never overwritten'
-    )
+    help_copy = 'copy all into DIR; files changed there are never overwritten'
+    parser.add_argument('--copy', metavar='DIR', type=Path, help=help_copy)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -89,7 +88,7 @@ def copy_configs(destination: Path) -> int:
             (destination / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / path, destination / path)
     except OSError as error:
-        raise UserError(f'{error.filename}: {error.strerror}: give --copy a folder that can be written') from error
+        raise UserError(f'{error.filename}: {error.strerror}: give --copy a writable folder') from error
     return len(missing)
 
 
