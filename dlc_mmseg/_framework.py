@@ -2,8 +2,7 @@
 
 OneDL (`onedl-mmengine`, `onedl-mmcv`, `onedl-mmsegmentation`) and OpenMMLab (`mmengine`, `mmcv`,
 `mmsegmentation`) install files of the same names, `mmengine/`, `mmcv/` and `mmseg/`: with both, one has
-overwritten part of the other. The check reads package metadata only, so that it can speak before any of them is
-imported.
+overwritten part of the other. The check reads package metadata only, so it can speak before any is imported.
 """
 
 from __future__ import annotations
