@@ -10,6 +10,7 @@ Values are raw: as stored in the label image, before ``reduce_zero_label`` or a 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from dlc_mmseg.errors import UserError
 STATISTICS_FILE_NAME = 'class_statistics.json'
 _FORMAT = 'dlc_mmseg class statistics'
 _VERSION = 1
+_ANYONE_WRITES = 0o222
 
 
 class TileStatistics(NamedTuple):
@@ -242,6 +244,8 @@ def _refresh(
         print_log(f'Counting label pixels of {len(outdated)} tiles in {cache.parent}', logger='current')
         kept.update(compute_class_statistics(cache.parent, outdated, workers=workers))
     try:
+        if not cache.parent.stat().st_mode & _ANYONE_WRITES:  # root could, but is not meant to
+            raise PermissionError(errno.EACCES, 'folder is read-only')
         write_class_statistics(cache, kept)
     except OSError as error:
         print_log(

@@ -1,0 +1,170 @@
+"""One domain of a pair: an mmseg dataset, built and checked with errors a user can act on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mmcv.transforms import LoadAnnotations
+from mmengine.dataset import Compose
+from mmengine.logging import print_log
+from mmseg.registry import DATASETS
+
+from dlc_mmseg.datasets.draw_randomness import isolated_randomness
+from dlc_mmseg.errors import UserError
+
+
+def build_domain(dataset: Mapping[str, Any] | Any, domain: str) -> Any:
+    """Build a dataset and check that it has classes and that every image it lists exists.
+
+    Args:
+        dataset: Config of an mmseg dataset, or one built already; wrappers such as `ConcatDataset` included.
+        domain: ``source`` or ``target``, for messages.
+
+    Returns:
+        The dataset, fully initialised.
+
+    Raises:
+        UserError: If the config does not build, or the dataset is empty, lacks classes or files.
+    """
+    try:
+        built = _build_lazily(dataset) if isinstance(dataset, Mapping) else dataset
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f'{domain} dataset: {_line(error)}: correct its config') from error
+    for leaf in leaf_datasets(built):
+        _check_folders(leaf, domain)
+        try:
+            leaf.full_init()
+        except ValueError as error:  # numpy's complaint about serialising nothing
+            if leaf.data_list:
+                raise
+            raise _empty(leaf, domain) from error
+        if len(leaf) == 0:
+            raise _empty(leaf, domain)
+    built.full_init()
+    if len(built.metainfo.get('classes') or ()) < 2:
+        raise UserError(
+            f'{domain} dataset names fewer than two classes: set metainfo=dict(classes=(...), palette=[...])'
+        )
+    _check_images(built, domain)
+    return built
+
+
+def leaf_datasets(dataset: Any) -> Iterator[Any]:
+    """Datasets that list files, below any wrappers.
+
+    Args:
+        dataset: A built dataset.
+
+    Yields:
+        Each dataset without a dataset below it.
+    """
+    if hasattr(dataset, 'datasets'):
+        for part in dataset.datasets:
+            yield from leaf_datasets(part)
+    elif hasattr(dataset, 'dataset'):
+        yield from leaf_datasets(dataset.dataset)
+    else:
+        yield dataset
+
+
+def drop_label_loading(dataset: Any) -> None:
+    """Take `LoadAnnotations` out of a dataset's pipeline: labels of the target are never read in training.
+
+    Args:
+        dataset: A built dataset; changed in place.
+    """
+    for leaf in leaf_datasets(dataset):
+        kept = [step for step in leaf.pipeline.transforms if not isinstance(step, LoadAnnotations)]
+        if len(kept) < len(leaf.pipeline.transforms):
+            leaf.pipeline = Compose(kept)
+            print_log('LoadAnnotations left out of the target pipeline: its labels stay unseen', logger='current')
+
+
+def missing_files(paths: Iterable[str]) -> list[str]:
+    """Paths at which there is no file; every folder is listed once, which is fast on network drives too.
+
+    Args:
+        paths: Local paths; remote ones (``scheme://``) are taken to exist.
+
+    Returns:
+        The missing ones, in order.
+    """
+    listings: dict[str, frozenset[str]] = {}
+    missing = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in listings:
+            listings[folder] = frozenset(os.listdir(folder or '.')) if os.path.isdir(folder or '.') else frozenset()
+        if name not in listings[folder] and '://' not in path:
+            missing.append(path)
+    return missing
+
+
+def first_item(dataset: Any, domain: str) -> dict[str, Any]:
+    """Run the pipeline once, so that a wrong one is found before training; global random states stay untouched.
+
+    Args:
+        dataset: The built dataset.
+        domain: ``source`` or ``target``, for messages.
+
+    Returns:
+        The packed item ``inputs``, ``data_samples``.
+
+    Raises:
+        UserError: If the pipeline fails or does not end in packed inputs.
+    """
+    path = dataset.get_data_info(0).get('img_path')
+    try:
+        with isolated_randomness(0, 0):
+            item = dataset[0]
+    except UserError:
+        raise
+    except Exception as error:
+        remedy = 'correct the pipeline or the file'
+        if domain == 'target' and isinstance(error, KeyError) and 'gt_seg_map' in str(error):
+            remedy = 'a step needs labels, which the target has not: in RandomCrop leave out cat_max_ratio'
+        fault = f'{type(error).__name__}: {_line(error)}'
+        raise UserError(f'{path}: {domain} pipeline fails ({fault}): {remedy}') from error
+    if not isinstance(item, dict) or not {'inputs', 'data_samples'} <= item.keys():
+        raise UserError(f'{domain} pipeline packs no inputs: end it with dict(type="PackSegInputs")')
+    return item
+
+
+def _build_lazily(config: Mapping[str, Any]) -> Any:
+    config = dict(config)
+    if 'datasets' in config:
+        config['datasets'] = [_build_lazily(part) for part in config['datasets']]
+    elif 'dataset' in config:
+        config['dataset'] = _build_lazily(config['dataset'])
+    return DATASETS.build({**config, 'lazy_init': True})
+
+
+def _check_folders(leaf: Any, domain: str) -> None:
+    folder, split = str(leaf.data_prefix.get('img_path') or ''), str(leaf.ann_file or '')
+    if '://' not in folder and not os.path.isdir(folder or '.'):
+        raise UserError(f'{folder}: {domain} image folder is missing: correct data_root or data_prefix.img_path')
+    if split and '://' not in split and not os.path.exists(split):
+        raise UserError(f'{split}: {domain} split file is missing: correct ann_file or leave it out')
+
+
+def _check_images(dataset: Any, domain: str) -> None:
+    paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+    missing = missing_files(paths)
+    if missing:
+        raise UserError(
+            f'{missing[0]}: {domain} image is missing ({len(missing)} of {len(paths)} are): '
+            'split files list one name per line without img_suffix'
+        )
+
+
+def _empty(leaf: Any, domain: str) -> UserError:
+    folder, suffix, split = leaf.data_prefix.get('img_path'), leaf.__dict__.get('img_suffix'), leaf.ann_file
+    if split:
+        return UserError(f'{split}: {domain} split file lists no image: write one name per line, without {suffix!r}')
+    return UserError(f'{folder}: no {domain} image ends in {suffix!r}: correct the folder or img_suffix')
+
+
+def _line(error: BaseException) -> str:
+    return ' '.join(str(error).split())

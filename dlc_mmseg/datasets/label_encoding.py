@@ -1,0 +1,113 @@
+"""How raw label values become classes, and what is wrong with values that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dlc_mmseg.datasets.class_statistics import TileStatistics
+from dlc_mmseg.errors import UserError
+
+IGNORED = 255
+"""Label that `LoadAnnotations` gives to pixels of no class."""
+
+
+def class_of_value(value: int, *, reduce_zero_label: bool, label_map: Mapping[int, int] | None) -> int:
+    """Label that MMSegmentation's `LoadAnnotations` makes of a raw value.
+
+    Args:
+        value: Raw value in ``0..255``.
+        reduce_zero_label: Whether 0 is ignored and the others move down by one.
+        label_map: Replacement of labels after that; values it lacks stay.
+
+    Returns:
+        The label; 255 where the pixel is ignored.
+    """
+    if reduce_zero_label:
+        value = IGNORED if value in (0, IGNORED) else value - 1
+    return value if label_map is None else label_map.get(value, value)
+
+
+def class_counts(tile: TileStatistics, info: Mapping[str, Any], num_classes: int) -> list[int]:
+    """Pixels of each class in a tile.
+
+    Args:
+        tile: Counts by raw value.
+        info: The dataset's entry of the tile, with ``reduce_zero_label`` and ``label_map``.
+        num_classes: Number of classes K.
+
+    Returns:
+        K counts; values of no class are left out.
+    """
+    counts = [0] * num_classes
+    for value, pixels in tile.counts.items():
+        label = _label(value, info)
+        if 0 <= label < num_classes:
+            counts[label] += pixels
+    return counts
+
+
+def check_label_values(
+    tiles: Iterable[tuple[Mapping[str, Any], TileStatistics]], num_classes: int, ignore_index: int = IGNORED
+) -> None:
+    """Refuse label values that are neither a class nor ignored.
+
+    Args:
+        tiles: Pairs of a dataset's entry (``seg_map_path``, ``reduce_zero_label``, ``label_map``) and its
+            tile's counts.
+        num_classes: Number of classes K.
+        ignore_index: The dataset's further ignored label.
+
+    Raises:
+        UserError: Naming the first offending file, its values and the remedy.
+    """
+    allowed = {*range(num_classes), ignore_index, IGNORED}
+    for info, tile in tiles:
+        strange = [value for value in tile.counts if not 0 <= value <= 255 or _label(value, info) not in allowed]
+        if not strange:
+            continue
+        reduced = bool(info.get('reduce_zero_label'))
+        remedy = 'convert the labels to class indices or correct metainfo.classes'
+        if strange == [num_classes] and not reduced:
+            remedy = 'set reduce_zero_label=True if labels count from 1 and 0 means unlabelled'
+        raise UserError(
+            f'{info["seg_map_path"]}: label values {strange} are none of the {num_classes} classes '
+            f'(reduce_zero_label={reduced}): {remedy}'
+        )
+
+
+def zero_based_label_hint(
+    tiles: Iterable[tuple[Mapping[str, Any], TileStatistics]], num_classes: int, *, zero_share: float = 0.15
+) -> str | None:
+    """Notice a label set that starts at class 0 although ``reduce_zero_label`` treats 0 as unlabelled.
+
+    Tiles cut by the original release of DLC hold 0..5 for six classes, those of MMSegmentation and of this package's
+    converters 0..6. Read with ``reduce_zero_label=True`` the former lose their first class and shift the others.
+
+    Args:
+        tiles: As in `check_label_values`, from the whole label set or a sample of it.
+        num_classes: Number of classes K.
+        zero_share: Share of 0 above which unlabelled pixels are unlikely.
+
+    Returns:
+        One line for the user, or None if nothing is suspicious.
+    """
+    zeros = total = 0
+    first = ''
+    for info, tile in tiles:
+        if not info.get('reduce_zero_label') or num_classes in tile.counts:
+            return None
+        first = first or str(info['seg_map_path'])
+        zeros += tile.counts.get(0, 0)
+        total += sum(tile.counts.values())
+    if not total or zeros / total <= zero_share:
+        return None
+    return (
+        f'{first} and others: no pixel has the value {num_classes} and {zeros / total:.0%} have 0, which '
+        f'reduce_zero_label=True ignores; labels that run from 0 to {num_classes - 1} need reduce_zero_label=False'
+    )
+
+
+def _label(value: int, info: Mapping[str, Any]) -> int:
+    reduced = bool(info.get('reduce_zero_label'))
+    return class_of_value(value, reduce_zero_label=reduced, label_map=info.get('label_map'))

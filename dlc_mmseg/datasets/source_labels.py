@@ -1,0 +1,139 @@
+"""Label pixels of the source images: which classes each of them holds."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmengine.logging import print_log
+from numpy.typing import NDArray
+
+from dlc_mmseg.datasets.class_statistics import TileStatistics, count_tile, load_class_statistics
+from dlc_mmseg.datasets.domain import leaf_datasets, missing_files
+from dlc_mmseg.datasets.label_encoding import check_label_values, class_counts, zero_based_label_hint
+from dlc_mmseg.errors import UserError
+
+
+class LabelledTile(NamedTuple):
+    """A source image and its label pixels.
+
+    Attributes:
+        info: The dataset's entry with ``seg_map_path``, ``reduce_zero_label`` and ``label_map``.
+        statistics: Counts by raw label value.
+    """
+
+    info: dict[str, Any]
+    statistics: TileStatistics
+
+
+def check_labels_exist(dataset: Any) -> None:
+    """Refuse a source whose images lack label images.
+
+    Args:
+        dataset: The built source.
+
+    Raises:
+        UserError: Naming the first image without labels and what to correct.
+    """
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    unlabelled = [info['img_path'] for info in infos if not info.get('seg_map_path')]
+    if unlabelled:
+        raise UserError(
+            f'{unlabelled[0]}: source has no labels: set data_prefix=dict(img_path=..., seg_map_path=...)'
+        )
+    missing = missing_files(info['seg_map_path'] for info in infos)
+    if missing:
+        suffix = getattr(next(leaf_datasets(dataset)), 'seg_map_suffix', None)
+        raise UserError(
+            f'{missing[0]}: label image is missing ({len(missing)} of {len(infos)} are): '
+            f'correct data_prefix.seg_map_path or seg_map_suffix ({suffix!r}) of the source'
+        )
+
+
+def count_source(dataset: Any, statistics: str | None = None) -> list[LabelledTile]:
+    """Label pixels of all images of a dataset, from statistics files where these match.
+
+    Args:
+        dataset: The built source; a wrapper may join several annotation folders.
+        statistics: Statistics file to take instead of those beside the labels; needs a single annotation folder.
+
+    Returns:
+        One entry per index of the dataset.
+
+    Raises:
+        UserError: If a label image cannot be read, or the given file does not match the labels.
+    """
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    places = [_place(info['seg_map_path'], _annotation_folders(dataset)) for info in infos]
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for folder, name in dict.fromkeys(places):
+        names[folder].append(name)
+    if statistics is not None and len(names) > 1:
+        raise UserError(f'{statistics}: one statistics file cannot serve {len(names)} label folders: leave it out')
+    known = {folder: load_class_statistics(folder, names[folder], path=statistics) for folder in names}
+    return [LabelledTile(info, known[folder][name]) for info, (folder, name) in zip(infos, places, strict=True)]
+
+
+def count_sample(dataset: Any, number: int) -> list[LabelledTile]:
+    """Label pixels of a few images, evenly spread over a dataset.
+
+    Args:
+        dataset: The built source.
+        number: Images to read at most.
+
+    Returns:
+        Their entries.
+
+    Raises:
+        UserError: If a label image cannot be read.
+    """
+    indices = sorted({index * len(dataset) // number for index in range(number)})
+    infos = [dataset.get_data_info(index) for index in indices]
+    return [LabelledTile(info, count_tile(info['seg_map_path'])) for info in infos]
+
+
+def check_labels(tiles: Sequence[LabelledTile], num_classes: int, ignore_index: int) -> None:
+    """Refuse values that are no class; warn where the encoding looks shifted by one.
+
+    Args:
+        tiles: Images to check.
+        num_classes: Number of classes K.
+        ignore_index: The dataset's ignored label.
+
+    Raises:
+        UserError: Naming the first offending file, its values and the remedy.
+    """
+    check_label_values(tiles, num_classes, ignore_index)
+    hint = zero_based_label_hint(tiles, num_classes)
+    if hint:
+        print_log(hint, logger='current', level=logging.WARNING)
+
+
+def class_count_table(tiles: Sequence[LabelledTile], num_classes: int) -> NDArray[np.int64]:
+    """Pixels of each class in each image.
+
+    Args:
+        tiles: N images.
+        num_classes: Number of classes K.
+
+    Returns:
+        Shape (N, K).
+    """
+    return np.array([class_counts(tile.statistics, tile.info, num_classes) for tile in tiles], dtype=np.int64)
+
+
+def _annotation_folders(dataset: Any) -> list[str]:
+    folders = {str(leaf.data_prefix.get('seg_map_path') or '') for leaf in leaf_datasets(dataset)}
+    return sorted(folders - {''}, key=len, reverse=True)
+
+
+def _place(path: str, folders: Sequence[str]) -> tuple[str, str]:
+    for folder in folders:
+        name = os.path.relpath(path, folder)
+        if name.split(os.sep)[0] != os.pardir:
+            return folder, name.replace(os.sep, '/')
+    return os.path.split(path)
