@@ -26,3 +26,11 @@ def shared_data() -> Path:
 def parity_dir() -> Path:
     """Folder of tensors made by the original implementation."""
     return _folder('parity')
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _mmseg_scope() -> None:
+    """What the Runner does: names in configs are looked up in MMSegmentation's registries."""
+    from mmengine.registry import init_default_scope
+
+    init_default_scope('mmseg')

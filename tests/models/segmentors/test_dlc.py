@@ -1,0 +1,119 @@
+"""The corrected step: what T touches, what trains T, and what is saved."""
+
+from __future__ import annotations
+
+import pytest
+import toy
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+
+import dlc_mmseg  # noqa: F401
+
+
+def build(**changes):
+    torch.manual_seed(0)
+    model = MODELS.build(toy.dlc(**changes))
+    model.init_weights()
+    return model.train()
+
+
+def test_step_reports_and_updates_the_matrix():
+    model = build()
+    before = model.transition().clone()
+    log = model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
+    assert {'transition.consensus', 'transition.volume', 'transition.convexity'} <= set(log)
+    assert not torch.equal(model.transition(), before)
+    torch.testing.assert_close(model.transition().sum(dim=1), torch.ones(3))
+
+
+def test_terms_of_the_matrix_are_no_part_of_the_networks_loss():
+    model = build()
+    log = model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
+    parts = [value.detach() for name, value in log.items() if 'loss' in name and name != 'loss']
+    torch.testing.assert_close(log['loss'], torch.stack(parts).sum())
+    assert not any('transition' in name for name in log if 'loss' in name)
+
+
+def test_no_optimizer_touches_the_matrix():
+    model = build()
+    names = {name for name, _ in model.named_parameters()}
+    assert not any(name.startswith('transition') for name in names)
+
+
+def test_correction_applies_to_pseudo_labels_only():
+    model = build(target_loss={'type': 'ForwardCorrectedCrossEntropyLoss'})
+    model.transition.logits.copy_(torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 0.5], [0.3, 0.0, 1.0]]))
+    matrix = model.transition()
+    data = model.data_preprocessor(toy.paired_batch(), True)
+    teacher = model.label_target(data['inputs']['target'])
+    torch.manual_seed(1)
+    batch = next(model.target_batches(data['inputs'], data['data_samples'], teacher))
+    assert batch.name == 'mix'
+    assert batch.pseudo_labelled.any()
+    assert (~batch.pseudo_labelled).any()
+    heads = [toy_logits(model, batch.images)]
+    (loss,) = model.target_branch(batch, heads).values()
+
+    probs = F.interpolate(heads[0].logits, batch.images.shape[-2:], mode='bilinear').double().softmax(dim=1)
+    noisy = torch.einsum('bihw,ij->bjhw', probs, matrix.double())
+    chosen = torch.where(batch.pseudo_labelled[:, None], noisy, probs)
+    expected = -chosen.gather(1, batch.labels[:, None])[:, 0].log() * batch.weight
+    torch.testing.assert_close(loss.double(), expected.mean(), atol=1e-6, rtol=1e-5)
+
+
+def toy_logits(model, images):
+    from dlc_mmseg.models.segmentors.head_logits import training_logits
+
+    (head,) = training_logits(model.student, images)
+    return head
+
+
+def test_without_transition_the_loss_is_plain_cross_entropy():
+    model = build(transition=None, volume_loss=None, convexity_loss=None)
+    assert model.correction() is None
+    log = model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
+    assert not any(name.startswith('transition') for name in log)
+
+
+@pytest.mark.parametrize('through', [False, True])
+def test_gradient_through_the_corrected_loss(through):
+    model = build(train_transition_through_loss=through, volume_loss=None, convexity_loss=None)
+    log = model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
+    assert ('transition.corrected' in log) == through
+
+
+def test_regulariser_without_transition_is_refused():
+    with pytest.raises(ValueError, match='volume_loss'):
+        build(transition=None)
+
+
+def test_checkpoint_carries_the_matrix_and_its_optimizer():
+    model = build()
+    wrapper = toy.optim_wrapper(model)
+    for seed in range(3):
+        model.train_step(toy.paired_batch(seed), wrapper)
+    state = model.state_dict()
+    other = build()
+    other.load_state_dict(state)
+    assert torch.equal(other.transition(), model.transition())
+    assert torch.equal(other.transition.moments, model.transition.moments)
+    assert float(other.transition.steps) == 3
+
+
+def test_plain_checkpoint_leaves_the_matrix_at_its_start():
+    plain = MODELS.build(toy.segmentor())
+    model = build()
+    model.load_state_dict(plain.state_dict())
+    assert torch.equal(model.transition(), build().transition())
+
+
+def test_bf16_autocast_step_is_finite():
+    model = build()
+    batch = model.data_preprocessor(toy.paired_batch(), True)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss, log = model.parse_losses(model.loss(**batch))
+    loss.backward()
+    assert all(torch.isfinite(value).all() for value in log.values())
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.student.parameters())
+    assert model.transition().dtype == torch.float32
