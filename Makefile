@@ -4,11 +4,11 @@ PYTEST_ARGS ?=
 
 # Where the framework and torch come from, and in which versions.
 CONSTRAINTS := constraints/test.txt
-INSTALL := -m pip install --disable-pip-version-check --quiet --constraint $(CONSTRAINTS)
+INSTALL := -m pip --disable-pip-version-check --quiet install --constraint $(CONSTRAINTS)
 
 .PHONY: help test lint demo clean
 help:
-	@echo 'make test    run the tests, in .venv-test (PYTEST_ARGS="-m not\ slow tests/functional" narrows them down)'
+	@echo 'make test    run the tests, in .venv-test; PYTEST_ARGS=tests/functional takes a part of them'
 	@echo 'make lint    check style and types, in .venv-test'
 	@echo 'make demo    draw, convert, train, test and compare on a synthetic pair of domains, in .venv-demo'
 	@echo 'make clean   remove the environments and every build and cache folder'
@@ -18,7 +18,6 @@ help:
 .venv-demo/installed: EXTRAS := onedl
 .venv-%/installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python $(INSTALL) torch
 	.venv-$*/bin/python $(INSTALL) --editable '.[$(EXTRAS)]'
 	touch $@
 
