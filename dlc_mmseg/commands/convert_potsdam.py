@@ -29,8 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         '5_Labels_all_noBoundary.zip) or their extracted content, or Potsdam.zip itself'
     )
     options.add_cutting_options(parser, 'data/potsdam', packages)
-    help_text = 'images to convert (default: both)'
-    options.add_option(parser, 'bands', choices=tuple(_BANDS), default='both', help=help_text)
+    help_text = 'images to convert (default: those that are there)'
+    options.add_option(parser, 'bands', choices=tuple(_BANDS), help=help_text)
     options.add_isprs_options(parser)
 
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
         POTSDAM,
         args.dataset_path,
         args.out_dir,
-        _BANDS[args.bands],
+        _BANDS[args.bands] if args.bands else None,
         clip_size=args.clip_size,
         stride_size=args.stride_size,
         labels=args.labels,

@@ -34,12 +34,12 @@ POTSDAM = IsprsDataset(
     },
     recognise=recognise,
     images={
-        'irrg': 'top_potsdam_*_IRRG.tif (3_Ortho_IRRG.zip)',
-        'rgb': 'top_potsdam_*_RGB.tif (2_Ortho_RGB.zip)',
+        'irrg': 'top_potsdam_{tile}_IRRG.tif (3_Ortho_IRRG.zip)',
+        'rgb': 'top_potsdam_{tile}_RGB.tif (2_Ortho_RGB.zip)',
     },
     labels=(
-        'top_potsdam_*_label.tif (5_Labels_all.zip) or '
-        'top_potsdam_*_label_noBoundary.tif (5_Labels_all_noBoundary.zip)'
+        'top_potsdam_{tile}_label.tif (5_Labels_all.zip) or '
+        'top_potsdam_{tile}_label_noBoundary.tif (5_Labels_all_noBoundary.zip)'
     ),
     inexact=frozenset({'4_12', '6_7'}),
 )

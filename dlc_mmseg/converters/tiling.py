@@ -24,7 +24,6 @@ from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.windows import Box, sliding_windows
 
 SPLITS = ('train', 'val')
-_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
 @dataclass(frozen=True)
@@ -89,10 +88,11 @@ def _pad(array: NDArray[np.uint8], clip: int, value: int | None) -> NDArray[np.u
 
 
 def _encode(array: NDArray[np.uint8]) -> bytes:
-    """PNG of (H, W) or of RGB(+) bands (H, W, C): cv2 expects the first three in BGR order."""
-    if array.ndim == 3:
-        array = array[..., [2, 1, 0, *range(3, array.shape[2])]]
-    return cv2.imencode('.png', np.ascontiguousarray(array), _PNG)[1].tobytes()
+    """PNG of (H, W), RGB (H, W, 3) or RGB and a fourth band (H, W, 4): cv2 expects BGR order."""
+    if array.ndim == 2:
+        return cv2.imencode('.png', array)[1].tobytes()
+    bgr = cv2.cvtColor(array, cv2.COLOR_RGB2BGR if array.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    return cv2.imencode('.png', bgr)[1].tobytes()
 
 
 def cut_tile(tile: RawTile, folders: dict[str, OutputFolder], cutting: Cutting) -> list[str]:
@@ -167,53 +167,52 @@ def _run(jobs: Sequence[_Job], workers: int) -> Iterator[list[str]]:
 
 
 def convert_tiles(
-    tiles: Sequence[RawTile],
-    folders: dict[str, Path],
-    cutting: Cutting,
-    *,
-    settings: dict[str, Any],
-    workers: int = 1,
+    tiles: Sequence[RawTile], out_dir: Path, cutting: Cutting, *, settings: dict[str, Any], workers: int = 1
 ) -> list[Path]:
-    """Convert tiles into one data set folder per variant.
+    """Convert tiles into one data set folder per variant: ``{variant}_{clip_size}_s{stride_size}``.
 
     A folder appears, complete, when its last tile is done; until then the work lies in a hidden folder beside
-    it, where a later call with the same settings and sources continues.
+    it, where a later call with the same settings and sources continues. Its ``img_dir`` and ``ann_dir`` hold
+    ``train`` and ``val`` each, the class statistics of a part lie beside its labels.
 
     Args:
-        tiles: What to convert.
-        folders: Final folder by variant; its ``img_dir`` and ``ann_dir`` hold ``train`` and ``val`` each.
+        tiles: What to convert, all with the same variants.
+        out_dir: Where the folders come to lie.
         cutting: Readers and geometry.
         settings: Everything else that decides on the content: kept beside the data and compared on a rerun.
         workers: Processes.
 
     Returns:
-        Folders written by this call; those complete before are left as they are.
+        The folders, in the order of the variants; those complete before are left as they are.
 
     Raises:
         UserError: If input or output is faulty, or a folder was made from other files or with other settings.
     """
-    settings = {'clip_size': cutting.clip_size, 'stride_size': cutting.stride_size, **settings}
+    clip, stride = cutting.clip_size, cutting.stride_size
+    settings = {'clip_size': clip, 'stride_size': stride, **settings}
+    outputs = {}
+    for variant in tiles[0].images:
+        sources = {tile.name: tile.source(variant) for tile in tiles}
+        outputs[variant] = OutputFolder(out_dir / f'{variant}_{clip}_s{stride}', sources, settings)
+    pending = {variant: output for variant, output in outputs.items() if not output.complete()}
     with ExitStack() as stack, _progress() as progress:
-        outputs = {
-            variant: OutputFolder(folder, {tile.name: tile.source(variant) for tile in tiles}, settings)
-            for variant, folder in folders.items()
-        }
-        outputs = {variant: output for variant, output in outputs.items() if not output.complete()}
-        for output in outputs.values():
+        for output in pending.values():
             stack.enter_context(output.opened(SPLITS))
-        jobs: list[_Job] = []
-        for tile in tiles:
-            missing = {v: output for v, output in outputs.items() if not output.is_done(tile.name)}
-            if missing:
-                jobs.append((tile, missing, cutting))
+        jobs = [(tile, _todo(tile, pending), cutting) for tile in tiles if _todo(tile, pending)]
         bar = progress.add_task('Cutting tiles', total=len(tiles), completed=len(tiles) - len(jobs))
         for remarks in _run(jobs, workers):
             progress.advance(bar)
             for remark in remarks:
                 progress.console.print(remark, markup=False, highlight=False, soft_wrap=True)
-        for output in outputs.values():
+        for output in pending.values():
             output.commit()
+    for variant, output in outputs.items():
+        print(f'{output.folder}: {"written" if variant in pending else "was complete already"}')
     return [output.folder for output in outputs.values()]
+
+
+def _todo(tile: RawTile, outputs: dict[str, OutputFolder]) -> dict[str, OutputFolder]:
+    return {variant: output for variant, output in outputs.items() if not output.is_done(tile.name)}
 
 
 def _progress() -> Progress:

@@ -34,9 +34,10 @@ VAIHINGEN = IsprsDataset(
         ),
     },
     recognise=recognise,
-    images={'irrg': 'top/top_mosaic_09cm_area*.tif (ISPRS_semantic_labeling_Vaihingen.zip)'},
+    images={'irrg': 'top/top_mosaic_09cm_{tile}.tif (ISPRS_semantic_labeling_Vaihingen.zip)'},
     labels=(
-        'top_mosaic_09cm_area*.tif outside the folder top, or *_noBoundary.tif '
-        '(ISPRS_semantic_labeling_Vaihingen_ground_truth_COMPLETE.zip or ..._eroded_COMPLETE.zip)'
+        'top_mosaic_09cm_{tile}.tif outside the folder top '
+        '(ISPRS_semantic_labeling_Vaihingen_ground_truth_COMPLETE.zip) or top_mosaic_09cm_{tile}_noBoundary.tif '
+        '(ISPRS_semantic_labeling_Vaihingen_ground_truth_eroded_COMPLETE.zip)'
     ),
 )
