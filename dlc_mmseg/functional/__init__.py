@@ -8,6 +8,12 @@ from dlc_mmseg.functional.consensus import (
     consensus_model,
     nearest_neighbours,
 )
+from dlc_mmseg.functional.latent_class import (
+    LabelPatterns,
+    LatentClassFit,
+    label_patterns,
+    likelihood_estimate,
+)
 from dlc_mmseg.functional.masking import block_mask
 from dlc_mmseg.functional.pseudo_label import PseudoLabels, pseudo_labels
 from dlc_mmseg.functional.transition import (
@@ -16,12 +22,20 @@ from dlc_mmseg.functional.transition import (
     forward_corrected_cross_entropy,
     log_volume,
 )
+from dlc_mmseg.functional.transition_estimation import (
+    TransitionEstimate,
+    estimate_transition_matrix,
+    initial_logits,
+)
 from dlc_mmseg.functional.windows import Box, random_box, sliding_windows
 
 __all__ = [
     'Box',
     'ConsensusCounts',
+    'LabelPatterns',
+    'LatentClassFit',
     'PseudoLabels',
+    'TransitionEstimate',
     'block_mask',
     'class_mix_mask',
     'consensus_counts',
@@ -29,7 +43,11 @@ __all__ = [
     'consensus_model',
     'convexity_distance',
     'convexity_weights',
+    'estimate_transition_matrix',
     'forward_corrected_cross_entropy',
+    'initial_logits',
+    'label_patterns',
+    'likelihood_estimate',
     'log_volume',
     'mix',
     'nearest_neighbours',

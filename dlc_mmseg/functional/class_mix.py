@@ -1,6 +1,6 @@
 """ClassMix: paste half of the classes of a source image onto a target image.
 
-Olsson et al., WACV 2021; across domains: DACS, Tranheden et al., WACV 2021, section 3.2.
+Olsson et al., WACV 2021; across domains: DACS, Tranheden et al., WACV 2021.
 """
 
 from __future__ import annotations

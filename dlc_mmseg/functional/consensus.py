@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class ConsensusCounts(NamedTuple):
-    """Shares of label patterns, each summing to 1 (HOC, equations 5 to 7).
+    """Shares of label patterns, each summing to 1 (the consensus patterns of HOC).
 
     Attributes:
         first: (K,), of the points' own labels j.
@@ -94,7 +94,7 @@ def consensus_counts(labels: Tensor, neighbours: Tensor, num_classes: int) -> Co
 
 
 def consensus_model(transition: Tensor, prior: Tensor) -> ConsensusCounts:
-    """Expected shares under T and the prior (HOC, equations 8 to 10), differentiable in both.
+    """Expected shares under T and the prior (the consensus equations of HOC), differentiable in both.
 
     Args:
         transition: T of shape (K, K), ``T[i, j] = P(pseudo-label = j | true label = i)``, rows sum to 1.
@@ -114,7 +114,7 @@ def consensus_model(transition: Tensor, prior: Tensor) -> ConsensusCounts:
 
 
 def consensus_loss(counts: ConsensusCounts, transition: Tensor, prior: Tensor) -> Tensor:
-    """Sum over the three orders of the L2 norm of counted minus expected shares (HOC, equation 11).
+    """Sum over the three orders of the L2 norm of counted minus expected shares (HOC's objective).
 
     Args:
         counts: Counted shares, without gradient.

@@ -1,4 +1,4 @@
-"""Block masks of masked image consistency (MIC, Hoyer et al., CVPR 2023, equation 5)."""
+"""Block masks of masked image consistency (MIC, Hoyer et al., CVPR 2023)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pseudo-labels and their quality weights (DACS, Tranheden et al., WACV 2021, section 3.3)."""
+"""Pseudo-labels and their quality weights (DACS, Tranheden et al., WACV 2021)."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def _linalg_input(transition: Tensor) -> Tensor:
 
 
 def log_volume(transition: Tensor) -> Tensor:
-    """Logarithm of the volume spanned by T (VolMinNet, Li et al., ICML 2021, equation 6).
+    """Logarithm of the volume spanned by T (VolMinNet, Li et al., ICML 2021).
 
     ``log |det T|`` for a square T, ``log sqrt det(T^T T)`` for a rectangular one (SimT, Guo et al., CVPR
     2022), computed by slogdet at least in float32, under autocast too.
@@ -237,8 +237,8 @@ def log_volume(transition: Tensor) -> Tensor:
 def convexity_weights(transition: Tensor) -> Tensor:
     """Weights W that bring each row of T as near as possible to the hull of the other rows.
 
-    ``W = argmin ||W T - T||_F^2`` over zero diagonals and rows on the simplex (SimT, Guo et al., CVPR 2022,
-    equation 7, solved exactly instead of by gradient steps). Without state, in float64 on the CPU: the same
+    ``W = argmin ||W T - T||_F^2`` over zero diagonals and rows on the simplex (SimT, Guo et al., CVPR 2022, its
+    convex guarantee, solved exactly instead of by gradient steps). Without state, in float64 on the CPU: the same
     T gives the same W on every device.
 
     Args:
