@@ -96,13 +96,14 @@ def check_segmentor(segmentor: nn.Module) -> int:
     name = type(segmentor).__name__
     if not isinstance(segmentor, EncoderDecoder):
         raise ValueError(f'segmentor: {name} is no EncoderDecoder; wrap an EncoderDecoder or a subclass of it')
+    num_classes = int(segmentor.num_classes)
+    if isinstance(segmentor, ProvidesTrainingLogits) and num_classes >= 2:
+        return num_classes
     heads = _named_heads(segmentor.decode_head, 'decode_head')
     if segmentor.with_auxiliary_head:
         heads += _named_heads(segmentor.auxiliary_head, 'auxiliary_head')
-    num_classes = int(segmentor.num_classes)
-    own_logits = isinstance(segmentor, ProvidesTrainingLogits)
     for head_name, head in heads:
-        reason = _refusal(head, num_classes, own_logits)
+        reason = _refusal(head, num_classes)
         if reason:
             raise ValueError(
                 f'segmentor.{head_name}: {type(head).__name__} {reason}; '
@@ -111,11 +112,11 @@ def check_segmentor(segmentor: nn.Module) -> int:
     return num_classes
 
 
-def _refusal(head: nn.Module, num_classes: int, own_logits: bool) -> str | None:
+def _refusal(head: nn.Module, num_classes: int) -> str | None:
     """Why a head cannot be trained on pseudo-labels; None if it can."""
     if not isinstance(head, BaseDecodeHead):
         return 'gives no dense logits (it is no BaseDecodeHead)'
-    if not own_logits and type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
+    if type(head).loss_by_feat is not BaseDecodeHead.loss_by_feat:
         return 'computes a loss of its own from more than one dense map of logits'
     if any(getattr(loss, 'use_sigmoid', False) for loss in _losses(head)):
         return 'is trained with a sigmoid, not a softmax'
