@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,6 +28,14 @@ def _pixel_limit(limit: int) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = previous
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns about damaged tags; what concerns the pixels raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
+
+
 def read_image(raw: RawFile) -> NDArray[np.uint8]:
     """Decode an 8-bit image.
 
@@ -42,7 +51,7 @@ def read_image(raw: RawFile) -> NDArray[np.uint8]:
     """
     data = io.BytesIO(raw.read())
     try:
-        with _pixel_limit(MAX_PIXELS), Image.open(data) as image:
+        with _pixel_limit(MAX_PIXELS), _quiet(), Image.open(data) as image:
             image.load()
             array = np.asarray(image.convert('RGB') if image.mode == 'P' else image)
     except UnidentifiedImageError as error:
