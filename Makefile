@@ -2,37 +2,43 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 
-# Where the framework and torch come from, and in which versions.
-CONSTRAINTS := constraints/test.txt
-INSTALL := -m pip --disable-pip-version-check --quiet install --constraint $(CONSTRAINTS)
-
-.PHONY: help test lint demo clean
+.PHONY: help test test-lowest lint demo clean
 help:
-	@echo 'make test    run the tests, in .venv-test; PYTEST_ARGS=tests/functional takes a part of them'
-	@echo 'make lint    check style and types, in .venv-test'
-	@echo 'make demo    draw, convert, train, test and compare on a synthetic pair of domains, in .venv-demo'
-	@echo 'make clean   remove the environments and every build and cache folder'
+	@echo 'make test         run the tests, in .venv-test; PYTEST_ARGS=tests/functional takes a part of them'
+	@echo 'make test-lowest  the same with the lowest supported versions, in .venv-lowest'
+	@echo 'make lint         check style and types, in .venv-test'
+	@echo 'make demo         draw, convert, train, test and compare on a drawn pair of domains, in .venv-demo'
+	@echo 'make clean        remove the environments and every build and cache folder'
 
-# The file `installed` is the stamp of a finished installation: the next call starts at once.
 .venv-test/installed: EXTRAS := onedl,test,lint
+.venv-lowest/installed: EXTRAS := onedl,test
 .venv-demo/installed: EXTRAS := onedl
-.venv-%/installed: pyproject.toml $(CONSTRAINTS)
+.venv-lowest/installed: CONSTRAINTS := constraints/lowest.txt
+CONSTRAINTS := constraints/test.txt
+
+# `installed` is the stamp of a finished installation: the next call starts at once.
+.venv-%/installed: pyproject.toml $(wildcard constraints/*.txt)
+	@echo 'Installing into .venv-$*, which takes some minutes'
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python $(INSTALL) --editable '.[$(EXTRAS)]'
+	.venv-$*/bin/python -m pip --disable-pip-version-check --quiet install \
+	    --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
 	touch $@
 
-# One thread per worker: more workers than threads is what makes a small model's tests fast.
-test: export OMP_NUM_THREADS = 1
+# A process per core with one thread each: what small tensors profit from. A file's tests stay in one process.
 test: .venv-test/installed
-	.venv-test/bin/python -m pytest --numprocesses logical --maxprocesses 4 $(PYTEST_ARGS)
+test-lowest: .venv-lowest/installed
+test test-lowest:
+	OMP_NUM_THREADS=1 $(<D)/bin/python -m pytest \
+	    --numprocesses logical --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 lint: .venv-test/installed
-	.venv-test/bin/ruff check .
-	.venv-test/bin/mypy
+	$(<D)/bin/ruff check .
+	$(<D)/bin/mypy
 
 demo: .venv-demo/installed
-	.venv-demo/bin/python tools/run_demo.py
+	$(<D)/bin/python tools/run_demo.py
 
 clean:
-	rm -rf .venv-test .venv-demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv-test .venv-lowest .venv-demo build dist *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -34,7 +34,7 @@ def sources(folder: str) -> set[str]:
 
 def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith('PYTHON')}
-    return subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True)
+    return subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope='module')
@@ -106,7 +106,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def packages(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packages(installed: Path) -> Path:
     """The folder of installed packages of that environment."""
     done = run(installed / 'python', '-c', 'import site; print(site.getsitepackages()[0])', cwd=installed)
     return Path(done.stdout.strip())
