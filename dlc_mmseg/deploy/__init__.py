@@ -1,1 +1,6 @@
-"""From a trained model to what a user ships."""
+"""From the authors' checkpoints to ours, and from a trained model to what a user ships."""
+
+from dlc_mmseg.deploy.conversion import Conversion, convert_state_dict
+from dlc_mmseg.deploy.convert_checkpoint import convert_checkpoint
+
+__all__ = ['Conversion', 'convert_checkpoint', 'convert_state_dict']

@@ -1,6 +1,7 @@
 """Networks, losses and the adaptation segmentors."""
 
 from dlc_mmseg.models.augmentations import ClassMix, MaskedImageConsistency, StrongAugmentation
+from dlc_mmseg.models.backbones import *  # noqa: F403
 from dlc_mmseg.models.data_preprocessor import PairedDomainDataPreprocessor
 from dlc_mmseg.models.decode_heads import *  # noqa: F403
 from dlc_mmseg.models.feature_distance import FeatureDistance
