@@ -1,7 +1,7 @@
 """Dynamic Loss Correction around a segmentor that the config adds as ``model.segmentor``.
 
-A part set to None is switched off: ``transition=None, volume_loss=None, convexity_loss=None`` is the DACS + MIC baseline,
-``class_mix=None, masked_consistency=None`` on top of it is source-only training.
+A part set to None is switched off: ``transition=None, volume_loss=None, convexity_loss=None`` is the DACS + MIC
+baseline, ``class_mix=None, masked_consistency=None`` on top of it is source-only training.
 """
 
 model = dict(

@@ -1,0 +1,10 @@
+"""LoveDA urban to rural: DACS + MIC baseline."""
+
+_base_ = './dlc_loveda_urban2rural.py'
+
+model = dict(
+    target_loss=dict(label_smoothing=0.0, ce_weight=1.0),
+    transition=None,
+    volume_loss=None,
+    convexity_loss=None,
+)

@@ -1,0 +1,119 @@
+"""DLC on two data sets of your own: edit the block below, nothing else is required.
+
+Each data set is a folder with images and, for the source, label images of the same names (single channel, one class
+index per pixel, 255 where unknown). The target needs labels only for validation. Then:
+
+    mim train mmsegmentation configs/dlc_custom.py --gpus 1
+    mim test mmsegmentation configs/dlc_custom.py --checkpoint work_dirs/dlc_custom/iter_4000.pth --gpus 1
+"""
+
+_base_ = ['./_base_/default_runtime.py', './_base_/models/dlc_small_resnet.py']
+
+# ---- edit here ---------------------------------------------------------------------------------------------------
+source_root = 'data/my_source'  # labelled
+target_root = 'data/my_target'  # unlabelled
+image_dir, label_dir = 'img', 'lbl'  # folders inside each root
+image_suffix, label_suffix = '.png', '.png'
+classes = ('building', 'road', 'land', 'vegetation', 'water')
+palette = [[220, 40, 40], [120, 120, 120], [200, 170, 110], [40, 160, 60], [40, 90, 220]]  # RGB, one colour per class
+# optional text files with one image name per line, without suffix; None takes every image of the folder
+source_split = None
+target_split = None
+validation_split = None  # labelled target images to validate and test on; None leaves validation out
+# ------------------------------------------------------------------------------------------------------------------
+
+crop_size = (256, 256)
+max_iters = 4000
+num_classes = len(classes)
+metainfo = dict(classes=classes, palette=palette)
+source_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.9),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomFlip', prob=0.5, direction='vertical'),
+    dict(type='PackSegInputs'),
+]
+target_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomFlip', prob=0.5, direction='vertical'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='PairedDomainSampler'),
+    dataset=dict(
+        type='PairedDomainDataset',
+        source=dict(
+            type='BaseSegDataset',
+            metainfo=metainfo,
+            data_root=source_root,
+            data_prefix=dict(img_path=image_dir, seg_map_path=label_dir),
+            img_suffix=image_suffix,
+            seg_map_suffix=label_suffix,
+            ann_file=source_split or '',
+            pipeline=source_pipeline,
+        ),
+        target=dict(
+            type='BaseSegDataset',
+            metainfo=metainfo,
+            data_root=target_root,
+            data_prefix=dict(img_path=image_dir),
+            img_suffix=image_suffix,
+            ann_file=target_split or '',
+            pipeline=target_pipeline,
+        ),
+        rare_class_sampling=dict(temperature=0.5, min_pixels=1000, min_crop_ratio=0.5),
+    ),
+)
+val_dataloader = None
+val_cfg = None
+val_evaluator = None
+if validation_split is not None:
+    val_dataloader = dict(
+        batch_size=1,
+        num_workers=2,
+        persistent_workers=True,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            type='BaseSegDataset',
+            metainfo=metainfo,
+            data_root=target_root,
+            data_prefix=dict(img_path=image_dir, seg_map_path=label_dir),
+            img_suffix=image_suffix,
+            seg_map_suffix=label_suffix,
+            ann_file=validation_split,
+            pipeline=test_pipeline,
+        ),
+    )
+    val_cfg = dict(type='ValLoop')
+    val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mFscore'])
+test_dataloader = val_dataloader
+test_cfg = None if val_cfg is None else dict(type='TestLoop')
+test_evaluator = val_evaluator
+
+model = dict(
+    data_preprocessor=dict(size=crop_size),  # pads tiles smaller than the crop
+    segmentor=dict(
+        decode_head=dict(num_classes=num_classes),
+        test_cfg=dict(mode='slide', crop_size=crop_size, stride=(crop_size[0] // 2, crop_size[1] // 2)),
+    ),
+    teacher_momentum=0.003,
+    pseudo_label_threshold=0.8,  # a network without pre-training is never as sure as the published 0.968 asks for
+    masked_consistency=dict(block_size=32),
+    transition=dict(num_points=8000, feature_level=1, total_iterations=max_iters),
+)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=100),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=max_iters),
+]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
+default_hooks = dict(
+    checkpoint=dict(interval=500, save_best=None if validation_split is None else 'mIoU'),
+)
