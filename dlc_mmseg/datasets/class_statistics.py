@@ -14,6 +14,7 @@ import errno
 import json
 import logging
 import os
+import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,12 +81,13 @@ def count_tile(path: str | os.PathLike[str]) -> TileStatistics:
         UserError: If the file is missing, does not decode, or is no single-channel integer image.
     """
     try:
-        labels = mmcv.imfrombytes(Path(path).read_bytes(), flag='unchanged', backend='pillow').squeeze()
+        labels = mmcv.imfrombytes(Path(path).read_bytes(), flag='unchanged', backend='pillow')
     except FileNotFoundError:
         raise UserError(f'{path}: label image is missing: add it or remove the image it belongs to') from None
     except Exception as error:
         reason = ' '.join(str(error).split())
         raise UserError(f'{path}: cannot be read as a label image ({reason}): restore the file') from error
+    labels = labels[..., 0] if labels.ndim == 3 and labels.shape[2] == 1 else labels
     if labels.ndim != 2 or labels.dtype.kind not in 'biu':
         raise UserError(
             f'{path}: label image has shape {labels.shape} and dtype {labels.dtype}: '
@@ -109,7 +111,7 @@ def write_class_statistics(path: str | os.PathLike[str], files: Mapping[str, Til
         name: {'size': list(files[name].size), 'counts': {str(k): v for k, v in files[name].counts.items()}}
         for name in sorted(files)
     }
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
     try:
         with temporary.open('w', encoding='utf-8') as stream:
             json.dump({'format': _FORMAT, 'version': _VERSION, 'files': entries}, stream, ensure_ascii=False)
