@@ -1,0 +1,36 @@
+"""Confusion of predictions with true labels, in the orientation of the transition matrix."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def confusion_counts(labels: Tensor, predictions: Tensor, num_classes: int, *, ignore_index: int = 255) -> Tensor:
+    """Count pixels by true label and prediction.
+
+    Args:
+        labels: True labels of any shape; ``ignore_index`` and other values outside 0..K-1 are left out.
+        predictions: Predicted labels of the same shape, 0..K-1.
+        num_classes: Number of classes K.
+        ignore_index: Label that is no class.
+
+    Returns:
+        Shape (K, K), int64: ``counts[i, j]`` pixels of true class i are predicted as j.
+    """
+    known = (labels != ignore_index) & (labels >= 0) & (labels < num_classes)
+    cells = labels[known].long() * num_classes + predictions[known].long()
+    return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def true_transition(counts: Tensor) -> Tensor:
+    """Transition matrix of counted predictions.
+
+    Args:
+        counts: Shape (K, K), ``counts[i, j]`` pixels of true class i predicted as j.
+
+    Returns:
+        Shape (K, K), float64, ``T[i, j] = P(prediction = j | true label = i)``; rows of classes without pixels are NaN.
+    """
+    counts = counts.double()
+    return counts / counts.sum(dim=1, keepdim=True)

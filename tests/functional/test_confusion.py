@@ -1,0 +1,20 @@
+"""Confusion in the orientation of T."""
+
+from __future__ import annotations
+
+import torch
+
+from dlc_mmseg.functional.confusion import confusion_counts, true_transition
+
+
+def test_counts_rows_are_true_classes():
+    labels = torch.tensor([[0, 0, 1], [1, 255, 7]])
+    predictions = torch.tensor([[0, 2, 1], [0, 0, 1]])
+    counts = confusion_counts(labels, predictions, 3)
+    assert counts.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
+
+
+def test_transition_rows_sum_to_one_and_absent_classes_are_nan():
+    transition = true_transition(torch.tensor([[3, 1], [0, 0]]))
+    assert transition[0].tolist() == [0.75, 0.25]
+    assert transition[1].isnan().all()
