@@ -81,7 +81,8 @@ def draw_confusions(config_file: Path, checkpoint: Path, out_file: Path) -> None
     config.model.predict_with = 'teacher'
     model = load_model(config, checkpoint)
     training = config.train_dataloader.dataset.target
-    labelled = {**config.val_dataloader.dataset, 'data_prefix': {**training.data_prefix, 'seg_map_path': 'ann_dir/train'}}
+    prefix = {**training.data_prefix, 'seg_map_path': 'ann_dir/train'}
+    labelled = {**config.val_dataloader.dataset, 'data_prefix': prefix}
     classes = _meta(config)['classes']
     counts = torch.zeros(len(classes), len(classes), dtype=torch.long)
     for prediction in predictions(model, labelled):
