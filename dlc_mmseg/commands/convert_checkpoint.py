@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from dlc_mmseg.deploy.conversion import Conversion
+from dlc_mmseg.deploy.convert_checkpoint import convert_checkpoint
 
 _EPILOG = """examples:
   dlc-mmseg convert-checkpoint release.pth converted.pth --config configs/dlc_potirrg2vai.py
@@ -45,8 +46,6 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: If the source cannot be read or does not fit.
     """
-    from dlc_mmseg.deploy.convert_checkpoint import convert_checkpoint
-
     conversion = convert_checkpoint(args.source, args.destination, args.config)
     print(f'{args.source}: {conversion.description}')
     for line in _report(conversion, verbose=args.verbose):

@@ -14,6 +14,18 @@ from dlc_mmseg.deploy.checkpoint_files import read_checkpoint, write_checkpoint
 from dlc_mmseg.deploy.conversion import Conversion, convert_state_dict
 from dlc_mmseg.errors import UserError
 
+_CONFIG_ERRORS = (
+    OSError,
+    SyntaxError,
+    ImportError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    AssertionError,
+    RuntimeError,
+)
+
 
 def convert_checkpoint(source: Path, destination: Path, config: Path | None = None) -> Conversion:
     """Convert a file.
@@ -58,7 +70,7 @@ def build_model(config: Path) -> nn.Module:
         content = Config.fromfile(config)
         init_default_scope(content.get('default_scope') or 'mmseg')
         model: nn.Module = MODELS.build(_without_weights(content.model.to_dict()))
-    except Exception as error:  # a config is code: anything can come out of it
+    except _CONFIG_ERRORS as error:
         reason = str(error).strip().splitlines()
         raise UserError(
             f'{config}: its model cannot be built ({type(error).__name__}: {reason[0] if reason else ""}): '

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dlc_mmseg.functional.windows import Box, random_box, sliding_windows
 from dlc_mmseg.models.decode_heads.detail_canvas import DetailCanvas, stitch
+from dlc_mmseg.models.decode_heads.hrda_head import HRDAHead
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 
 
@@ -103,6 +104,8 @@ class HRDAEncoderDecoder(EncoderDecoder):
             pretrained=pretrained,
             init_cfg=init_cfg,
         )
+        if not isinstance(self.decode_head, HRDAHead):
+            raise ValueError(f'decode_head must be an HRDAHead, got {type(self.decode_head).__name__}')
         self.crop_size = (int(crop_size[0]), int(crop_size[1]))
         self.context_scale, self.detail_scale = (float(scale) for scale in scales)
         self.detail_loss_weight = detail_loss_weight
@@ -153,6 +156,8 @@ class HRDAEncoderDecoder(EncoderDecoder):
         frame = (int(images.shape[-2]), int(images.shape[-1]))
         if box is None:
             box = random_box(frame, self.crop_size, divisible_by=self.offset_divisor)
+        if not (0 <= box.top < box.bottom <= frame[0] and 0 <= box.left < box.right <= frame[1]):
+            raise ValueError(f'box {tuple(box)} does not lie in the image of {tuple(size)} pixels')
         context = self.extract_feat(inputs)
         detail = self._detail_logits(images, [box])
         fused = self.decode_head(context, stitch(detail, [box], frame))
