@@ -17,7 +17,7 @@ help:
 CONSTRAINTS := constraints/test.txt
 
 # `installed` is the stamp of a finished installation: the next call starts at once.
-.venv-%/installed: pyproject.toml $(wildcard constraints/*.txt)
+.venv-%/installed: pyproject.toml setup.py $(wildcard constraints/*.txt)
 	@echo 'Installing into .venv-$*, which takes some minutes'
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip --disable-pip-version-check --quiet install \

@@ -99,7 +99,7 @@ ALLOWED = {
     'datasets': {'functional', 'datasets'},
     'engine': {'functional', 'models', 'engine'},
     'converters': {'functional', 'datasets', 'converters'},
-    'deploy': {'functional', 'models', 'datasets', 'deploy'},
+    'deploy': {'functional', 'models', 'datasets', 'engine', 'deploy'},
     'commands': {'functional', 'models', 'datasets', 'engine', 'converters', 'deploy', 'commands'},
 }
 
