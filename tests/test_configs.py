@@ -1,0 +1,98 @@
+"""Every config builds, steps twice with its own optimizer, and predicts, at a reduced size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import toy
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmseg.registry import MODELS
+
+CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('*.py'))
+SIZE = (64, 64)
+PUBLISHED_TASKS = {
+    'potirrg2vai': ('baseline', 'ls', 'ntm', 'ntm_vol', 'dlc'),
+    'vai2potrgb': ('baseline', 'ls', 'ntm', 'ntm_vol', 'dlc'),
+    'vai2potirrg': ('baseline', 'dlc'),
+    'whuopt2sar': ('baseline', 'dlc'),
+}
+
+
+def reduced(config):
+    """The config's model with a tiny network of the same kind."""
+    model = config.model
+    segmentor = model.segmentor
+    segmentor.backbone.pop('init_cfg', None)
+    if segmentor.type == 'HRDAEncoderDecoder':
+        widths = [8, 16, 40, 64]
+        segmentor.crop_size = (32, 32)
+        segmentor.backbone.update(embed_dims=8, num_layers=[1, 1, 1, 1])
+        for head in (segmentor.decode_head.head, segmentor.decode_head.scale_attention):
+            head.update(in_channels=widths, channels=8, embed_dims=8)
+    else:
+        segmentor.backbone.update(stem_channels=4, base_channels=4)
+        segmentor.decode_head.update(in_channels=[4, 8, 16, 32], channels=8)
+    if segmentor.test_cfg.mode == 'slide':
+        segmentor.test_cfg.update(crop_size=SIZE, stride=(32, 32))
+    model.data_preprocessor.pop('size', None)
+    if model.get('transition'):
+        model.transition.num_points = 300
+    return model
+
+
+def test_every_published_row_has_its_config():
+    names = {path.stem for path in CONFIGS}
+    rows = {f'{variant}_{task}' for task, variants in PUBLISHED_TASKS.items() for variant in variants}
+    assert rows <= names
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=[path.stem for path in CONFIGS])
+def test_builds_steps_twice_and_predicts(path):
+    config = Config.fromfile(path)
+    model = MODELS.build(reduced(config))
+    classes = model.num_classes
+    wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    model.train()
+    for seed in range(2):
+        log = model.train_step(toy.paired_batch(seed, size=SIZE), wrapper)
+        assert all(torch.isfinite(value).all() for value in log.values()), log
+    branches = {name.split('.')[0] for name in log} - {'loss'}
+    expected = {'source'} if path.stem.startswith('source_only') else {'source', 'mix', 'masked'}
+    if config.model.get('transition'):
+        expected.add('transition')
+    assert branches == expected
+    model.eval()
+    prediction = model.val_step(toy.domain_batch(labelled=True, size=SIZE, batch_size=1))[0]
+    assert prediction.pred_sem_seg.data.shape == (1, *SIZE)
+    assert prediction.seg_logits.data.shape == (classes, *SIZE)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=[path.stem for path in CONFIGS])
+def test_optimizer_settings_reach_the_parameters(path):
+    config = Config.fromfile(path)
+    model = MODELS.build(reduced(config))
+    groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
+    rate = config.optim_wrapper.optimizer.lr
+    by_parameter = {id(parameter): group for group in groups for parameter in group['params']}
+    head_rate = rate * 10 if 'potirrg' in path.stem or 'hrda' in config.model.segmentor.type.lower() else rate
+    for name, parameter in model.student.named_parameters():
+        group = by_parameter[id(parameter)]
+        assert group['lr'] == pytest.approx(head_rate if 'decode_head' in name else rate), name
+        if config.model.segmentor.type == 'HRDAEncoderDecoder' and '.norm' in name and 'backbone' in name:
+            assert group['weight_decay'] == 0, name
+
+
+def test_variants_differ_only_in_their_parts():
+    full = Config.fromfile(next(path for path in CONFIGS if path.stem == 'dlc_potirrg2vai')).to_dict()
+    for variant in ('baseline', 'ls', 'ntm', 'ntm_vol'):
+        path = next(path for path in CONFIGS if path.stem == f'{variant}_potirrg2vai')
+        other = Config.fromfile(path).to_dict()
+        assert {key: value for key, value in other.items() if key != 'model'} == {
+            key: value for key, value in full.items() if key != 'model'
+        }
+        changed = {key for key, value in other['model'].items() if full['model'][key] != value}
+        assert changed <= {'target_loss', 'transition', 'volume_loss', 'convexity_loss'}, variant
+        assert changed, variant
