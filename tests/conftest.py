@@ -30,7 +30,9 @@ def parity_dir() -> Path:
 
 @pytest.fixture(autouse=True, scope='session')
 def _mmseg_scope() -> None:
-    """What the Runner does: names in configs are looked up in MMSegmentation's registries."""
+    """What the Runner does: run `custom_imports`, look names of configs up in MMSegmentation's registries."""
     from mmengine.registry import init_default_scope
+
+    import dlc_mmseg  # noqa: F401
 
     init_default_scope('mmseg')

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import toy
 import torch
 import torch.nn.functional as F
+import toy
 from mmseg.registry import MODELS
-
-import dlc_mmseg  # noqa: F401
 
 
 def build(**changes):

@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from parity import legacy_tensor
 
 from dlc_mmseg.deploy.conversion import convert_state_dict
 from dlc_mmseg.functional.windows import Box
@@ -99,6 +100,30 @@ def test_the_loss_weighs_fused_and_detail(monkeypatch: pytest.MonkeyPatch) -> No
     torch.testing.assert_close(losses['decode.loss_ce'], 0.75 * mean_over_all(fused, labels))
     torch.testing.assert_close(losses['detail.loss_ce'], 0.25 * mean_over_all(detail, labels[:, rows, columns]))
     assert set(losses) == {'decode.loss_ce', 'decode.acc_seg', 'detail.loss_ce', 'detail.acc_seg'}
+
+
+def test_a_training_step_has_the_gradient_of_a_plain_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Box(32, 40, 96, 104)
+    module = 'dlc_mmseg.models.segmentors.hrda_encoder_decoder.random_box'
+    monkeypatch.setattr(module, lambda *_, **__: box)
+    inputs, data_samples = image().double(), samples()
+    labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
+    rows, columns = box.slices
+    model = make().double().train()
+    sum(value for key, value in model.loss(inputs, data_samples).items() if 'loss' in key).backward()
+
+    state = {key: value.double() for key, value in legacy_state().items()}
+    trained = {key: value for key, value in state.items() if 'running' not in key and 'num_batches' not in key}
+    for value in trained.values():
+        value.requires_grad_()
+    fused, detail = legacy.hrda_train({**state, 'training': True}, inputs, box.top, box.left, CROP)
+    for logits, target, share in ((fused, labels, 0.9), (detail, labels[:, rows, columns], 0.1)):
+        logits = F.interpolate(logits, target.shape[-2:], mode='bilinear', align_corners=False)
+        loss = F.cross_entropy(logits, target, ignore_index=255, reduction='sum') / target.numel()
+        (share * loss).backward(retain_graph=True)
+    for key, value in trained.items():
+        ours = legacy_tensor(model, key, gradient=True)
+        torch.testing.assert_close(ours, value.grad, rtol=1e-6, atol=1e-10, msg=key)
 
 
 def test_no_detail_loss_without_a_weight() -> None:

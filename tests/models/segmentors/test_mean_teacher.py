@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 
 import pytest
-import toy
 import torch
+import toy
 from mmseg.registry import MODELS
-
-import dlc_mmseg  # noqa: F401
 
 PARTS = ('class_mix', 'masked_consistency', 'strong_augmentation')
 
@@ -222,9 +220,6 @@ def test_shapes_that_differ_are_refused_with_a_remedy():
     data = {'source': toy.domain_batch(labelled=True), 'target': toy.domain_batch(labelled=False, size=(16, 16))}
     with pytest.raises(ValueError, match='crop_size'):
         model.train_step(data, toy.optim_wrapper(model))
+    data = {'source': toy.domain_batch(labelled=True), 'target': toy.domain_batch(labelled=False, channels=4)}
     with pytest.raises(ValueError, match=r'\[4\] channels'):
-        data = {
-            'source': toy.domain_batch(labelled=True),
-            'target': toy.domain_batch(labelled=False, channels=4),
-        }
         model.train_step(data, toy.optim_wrapper(model))
