@@ -12,7 +12,7 @@ from dlc_mmseg.functional.transition import convexity_distance
 class TransitionConvexityLoss(nn.Module):
     """Minus the squared distance of each row of T to the hull of the others, to be minimised.
 
-    No row of T should be a mixture of other rows (SimT, Guo et al., CVPR 2022, equation 7). ``T[i, j] =
+    No row of T should be a mixture of other rows (SimT, Guo et al., CVPR 2022). ``T[i, j] =
     P(pseudo-label = j | true label = i)``, rows sum to 1.
 
     Args:

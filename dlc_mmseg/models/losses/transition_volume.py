@@ -10,7 +10,7 @@ from dlc_mmseg.functional.transition import log_volume
 
 @MODELS.register_module()
 class TransitionVolumeLoss(nn.Module):
-    """``log |det T|``, to be minimised (VolMinNet, Li et al., ICML 2021, equation 6).
+    """``log |det T|``, to be minimised (VolMinNet, Li et al., ICML 2021).
 
     Among the matrices that explain the noisy labels the one of smallest volume is the true one. ``T[i, j] =
     P(pseudo-label = j | true label = i)``, rows sum to 1.
