@@ -191,5 +191,5 @@ def _pixels(item: Mapping[str, Any], label: int) -> int:
 def _without_labels(item: dict[str, Any]) -> dict[str, Any]:
     sample = item['data_samples']
     for name in [name for name in sample.keys() if name.startswith('gt_')]:  # noqa: SIM118, no plain mapping
-        sample.pop(name)
+        delattr(sample, name)
     return item

@@ -67,6 +67,14 @@ def test_labels_of_the_target_are_not_loaded_even_where_they_exist(tmp_path: Pat
     assert all(dataset[index]['target']['data_samples'].keys() == [] for index in range(len(dataset)))
 
 
+def test_labels_of_the_target_that_a_nested_step_loads_are_dropped(tmp_path: Path, source: Path) -> None:
+    target = write_domain(tmp_path / 'labelled', [{1: 3}])
+    nested = [LOAD, {'type': 'RandomApply', 'prob': 1.0, 'transforms': [LABELS]}, PACK]
+    dataset = PairedDomainDataset(dataset_config(source), dataset_config(target, pipeline=nested))
+    assert 'gt_sem_seg' in dataset.target[0]['data_samples']
+    assert dataset[0]['target']['data_samples'].keys() == []
+
+
 def test_target_may_ask_for_labels_it_does_not_have(source: Path, target: Path, messages: list[str]) -> None:
     config = dataset_config(target, labelled=False, pipeline=[LOAD, LABELS, PACK])
     assert PairedDomainDataset(dataset_config(source), config)[0]['target']['data_samples'].keys() == []
