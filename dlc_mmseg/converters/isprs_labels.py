@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dlc_mmseg.converters.raw_images import read_rgb
 from dlc_mmseg.converters.tiling import RawTile
-from dlc_mmseg.errors import UserError
+from dlc_mmseg.converters.unknown_labels import check_unknown
 
 COLOURS = (
     (0, 0, 0),  # boundary of the eroded labels, unlabelled
@@ -102,23 +102,12 @@ def read_label(
             f'{tile.label}: published with inexact colours ({unknown.mean():.1%} of it), {share:.1%} matched'
         )
         unknown = values == _UNKNOWN
-    count = np.count_nonzero(unknown)
-    share = count / unknown.size
-    if share > max_unknown:
-        row, column = np.unravel_index(int(unknown.argmax()), unknown.shape)
-        colour = tuple(int(channel) for channel in rgb[row, column])
-        raise UserError(
-            f'{tile.label}: {count} of {unknown.size} pixels have no ISPRS class colour, the first at '
-            f'row {row}, column {column}: RGB {colour}; repair the label or tolerate that share as unlabelled '
-            f'with --max_unknown {_round_up(share)}'
-        )
-    if count:
-        remarks.append(f'{tile.label}: {count} pixels of unknown colour ({share:.4%}) are unlabelled')
+    remarks += check_unknown(
+        tile.label,
+        unknown,
+        max_unknown,
+        problem='have no ISPRS class colour',
+        describe=lambda row, column: f'RGB {tuple(rgb[row, column].tolist())}',
+    )
     values[unknown] = UNLABELLED
     return values, remarks
-
-
-def _round_up(share: float) -> str:
-    """The next number of two digits that is not below a share."""
-    text = f'{share:.1e}'
-    return text if float(text) >= share else f'{share * 1.05:.1e}'

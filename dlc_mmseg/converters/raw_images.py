@@ -19,7 +19,7 @@ MAX_PIXELS = 2**30
 
 
 @contextmanager
-def _pixel_limit(limit: int) -> Iterator[None]:
+def pixel_limit(limit: int) -> Iterator[None]:
     """Pillow's guard against decompression bombs trips on orthophotos: lift it for one file."""
     previous, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
     try:
@@ -29,7 +29,7 @@ def _pixel_limit(limit: int) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Pillow warns about damaged tags; what concerns the pixels raises."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -51,7 +51,7 @@ def read_image(raw: RawFile) -> NDArray[np.uint8]:
     """
     data = io.BytesIO(raw.read())
     try:
-        with _pixel_limit(MAX_PIXELS), _quiet(), Image.open(data) as image:
+        with pixel_limit(MAX_PIXELS), quiet(), Image.open(data) as image:
             image.load()
             array = np.asarray(image.convert('RGB') if image.mode == 'P' else image)
     except UnidentifiedImageError as error:

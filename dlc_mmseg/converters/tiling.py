@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dlc_mmseg.converters.output import OutputFolder, TileRecord
 from dlc_mmseg.converters.raw_files import RawFile
+from dlc_mmseg.converters.workers import run_jobs
 from dlc_mmseg.datasets.class_statistics import TileStatistics, count_labels
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.windows import Box, sliding_windows
@@ -58,6 +55,8 @@ class Cutting:
         read_image: Gives the image (H, W) or (H, W, C) uint8, colours in RGB order, of a tile's variant.
         read_label: Gives the labels (H, W) uint8 of a tile and remarks for the user.
         ignored_label: Value of label pixels outside an image that is smaller than the window.
+        max_size_difference: Pixels by which the files of a tile may differ in height and width, their common
+            upper left part being kept; None where no option of that name exists.
     """
 
     clip_size: int
@@ -65,6 +64,7 @@ class Cutting:
     read_image: Callable[[RawTile, str], NDArray[np.uint8]]
     read_label: Callable[[RawTile], tuple[NDArray[np.uint8], list[str]]]
     ignored_label: int
+    max_size_difference: int | None = None
 
     def boxes(self, size: tuple[int, int]) -> list[Box]:
         """Windows over an image of a given height and width, at least one window large."""
@@ -110,24 +110,18 @@ def cut_tile(tile: RawTile, folders: dict[str, OutputFolder], cutting: Cutting) 
         UserError: If a file is damaged, the sizes differ or the output cannot be written.
     """
     labels, remarks = cutting.read_label(tile)
-    size = labels.shape
-    labels = _pad(labels, cutting.clip_size, cutting.ignored_label)
+    images = {variant: cutting.read_image(tile, variant) for variant in folders}
+    height, width = _common_size(tile, labels, images, cutting.max_size_difference)
+    labels = _pad(labels[:height, :width], cutting.clip_size, cutting.ignored_label)
     boxes = cutting.boxes((labels.shape[0], labels.shape[1]))
     names = [window_name(tile.name, box) for box in boxes]
-    crops = [labels[box.slices] for box in boxes]
     statistics = {
-        name: TileStatistics((box.height, box.width), count_labels(crop))
-        for name, box, crop in zip(names, boxes, crops, strict=True)
+        name: TileStatistics((box.height, box.width), count_labels(labels[box.slices]))
+        for name, box in zip(names, boxes, strict=True)
     }
-    annotations = [_encode(crop) for crop in crops]
+    annotations = [_encode(labels[box.slices]) for box in boxes]
     for variant, folder in folders.items():
-        image = cutting.read_image(tile, variant)
-        if image.shape[:2] != size:
-            raise UserError(
-                f'{tile.images[variant]}: {image.shape[0]} x {image.shape[1]} pixels (height x width), but '
-                f'its label {tile.label} has {size[0]} x {size[1]}: use files of the same tile and release'
-            )
-        image = _pad(image, cutting.clip_size, None)
+        image = _pad(images.pop(variant)[:height, :width], cutting.clip_size, None)
         for name, box, annotation in zip(names, boxes, annotations, strict=True):
             folder.write('ann_dir', tile.split, name, annotation)
             folder.write('img_dir', tile.split, name, _encode(image[box.slices]))
@@ -135,35 +129,22 @@ def cut_tile(tile: RawTile, folders: dict[str, OutputFolder], cutting: Cutting) 
     return remarks
 
 
-def _process_context() -> BaseContext:
-    """Fresh processes: the imports, seconds of them, are paid once where the system can fork a clean server."""
-    if 'forkserver' not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context('spawn')
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload([__name__])
-    return context
-
-
-_Job = tuple[RawTile, dict[str, OutputFolder], Cutting]
-
-
-def _run(jobs: Sequence[_Job], workers: int) -> Iterator[list[str]]:
-    """Results as they come; the first error ends the run, what was committed before stays."""
-    if min(workers, len(jobs)) <= 1:
-        yield from (cut_tile(*job) for job in jobs)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=_process_context())
-    try:
-        futures: list[Future[list[str]]] = [pool.submit(cut_tile, *job) for job in jobs]
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            f'--workers {workers}: a worker process died, perhaps for lack of memory: '
-            'run again with fewer workers, it continues where it stopped'
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _common_size(
+    tile: RawTile, labels: NDArray[np.uint8], images: dict[str, NDArray[np.uint8]], tolerance: int | None
+) -> tuple[int, int]:
+    """Height and width that all files of a tile have."""
+    height, width = labels.shape
+    for variant, image in images.items():
+        difference = max(abs(image.shape[0] - labels.shape[0]), abs(image.shape[1] - labels.shape[1]))
+        if difference > (tolerance or 0):
+            option = f' or keep the common part with --max_size_difference {difference}'
+            raise UserError(
+                f'{tile.images[variant]}: {image.shape[0]} x {image.shape[1]} pixels (height x width), but its '
+                f'label {tile.label} has {labels.shape[0]} x {labels.shape[1]}: use files of the same tile and '
+                f'release{"" if tolerance is None else option}'
+            )
+        height, width = min(height, image.shape[0]), min(width, image.shape[1])
+    return height, width
 
 
 def convert_tiles(
@@ -200,7 +181,7 @@ def convert_tiles(
             stack.enter_context(output.opened(SPLITS))
         jobs = [(tile, _todo(tile, pending), cutting) for tile in tiles if _todo(tile, pending)]
         bar = progress.add_task('Cutting tiles', total=len(tiles), completed=len(tiles) - len(jobs))
-        for remarks in _run(jobs, workers):
+        for remarks in run_jobs(cut_tile, jobs, workers):
             progress.advance(bar)
             for remark in remarks:
                 progress.console.print(remark, markup=False, highlight=False, soft_wrap=True)

@@ -67,7 +67,7 @@ def test_the_share_named_in_the_message_is_enough(raw, palette, count):
     values, remarks = read(raw, max_unknown=share)
     assert (values.reshape(-1)[:count] == 0).all()
     assert (values.reshape(-1)[count:] == 1).all()
-    assert f'{count} pixels of unknown colour' in remarks[0]
+    assert f'l.tif: {count} pixels (' in remarks[0]
     with pytest.raises(UserError):
         read(raw, max_unknown=0.9 * count / values.size)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -24,22 +26,37 @@ def tiles_done(out):
     return sorted(path.stem for path in out.glob('.*.partial/.tiles/*.json'))
 
 
+def processes_of(session: int) -> list[int]:
+    """Running processes of a session."""
+    stats = []
+    for path in Path('/proc').glob('[0-9]*/stat'):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            stats.append((int(path.parent.name), path.read_text().rpartition(')')[2].split()))
+    return [pid for pid, fields in stats if int(fields[3]) == session and fields[0] != 'Z']
+
+
+@pytest.mark.skipif(not Path('/proc/self/stat').exists(), reason='looks at processes through /proc')
 def test_killed_conversion_continues_where_it_stopped(raw, tmp_path, read_tree):
     names = ('area1', 'area3', 'area5', 'area7', 'area6', 'area8')
     raw.vaihingen(*names, size=(256, 256))
     out, options = tmp_path / 'o', {'clip_size': 32, 'stride_size': 16}
-    code = 'import sys; from dlc_mmseg.cli import main; sys.exit(main(sys.argv[1:]))'
+    code = "import sys; from dlc_mmseg.cli import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
+    (tmp_path / 'run.py').write_text(code)
     arguments = ['--dataset_path', raw.root, '--out_dir', out, '--clip_size', '32', '--stride_size', '16']
-    command = [sys.executable, '-c', code, 'convert-vaihingen', *map(str, arguments), '--workers', '1']
-    process = subprocess.Popen(command, start_new_session=True)
+    command = [sys.executable, tmp_path / 'run.py', 'convert-vaihingen', *arguments, '--workers', '2']
+    process = subprocess.Popen(list(map(str, command)), start_new_session=True)
     try:
         deadline = time.monotonic() + 120
-        while not (done := tiles_done(out)) and process.poll() is None and time.monotonic() < deadline:
+        while not tiles_done(out) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
-        os.killpg(process.pid, signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)  # this process alone: its workers must not outlive it
+        assert process.wait() == -signal.SIGKILL
+        while processes_of(process.pid) and time.monotonic() < deadline + 30:
+            time.sleep(0.02)
+        assert not processes_of(process.pid)
     finally:
-        process.kill()
-    assert process.wait() == -signal.SIGKILL
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     done = tiles_done(out)
     assert 0 < len(done) < len(names)
     assert not (out / 'irrg_32_s16').exists()
