@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlc_mmseg.converters.demo_buildings import Builder, Roof, draw_roof_style
-from dlc_mmseg.converters.demo_canvas import CLUTTER, IMPERVIOUS, LOW_VEGETATION, Canvas, Points
+from dlc_mmseg.converters.demo_canvas import CAR, CLUTTER, IMPERVIOUS, LOW_VEGETATION, TREE, Canvas, Points
 from dlc_mmseg.converters.demo_layout import Plot, StreetStyle, cut_plots
 from dlc_mmseg.converters.demo_objects import ASPHALT, CONCRETE, PAVERS, Garage, Pavier, Yard
 from dlc_mmseg.converters.demo_vegetation import Gardener
 
 GREEN = (LOW_VEGETATION,)
+ROOTED = (IMPERVIOUS, LOW_VEGETATION, TREE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class TownStyle:
         parked: Share of occupied kerb places and parking bays.
         red_roofs: Share of pitched roofs in red tiles.
         storeys: Fewest and most storeys of ordinary buildings.
+        yards: Probability that an end of a block is a building plot or storage yard.
         garden_clutter: Probability of a pool, shed heap or container in a garden.
         least_clutter: Share of clutter a tile is filled up to.
         least_cars: Share of cars a tile is filled up to.
@@ -41,6 +43,7 @@ class TownStyle:
     parked: float
     red_roofs: float
     storeys: tuple[int, int]
+    yards: float
     garden_clutter: float
     least_clutter: float
     least_cars: float
@@ -73,7 +76,7 @@ class Town:
                 centre = self.spot(plot)
             point = centre + self.rng.normal(0.0, 3.5, 2)
             radius = float(self.rng.triangular(self.style.crown[0], 0.4 * sum(self.style.crown), self.style.crown[1]))
-            if self.canvas.label_at(point) == LOW_VEGETATION and self.canvas.free(point, 0.55 * radius, (0, 2, 3)):
+            if self.canvas.label_at(point) in (LOW_VEGETATION, TREE) and self.canvas.free(point, 0.5 * radius, ROOTED):
                 self.gardener.tree(point, radius)
         for _ in range(int(self.rng.poisson(0.5 * density * plot.width * plot.depth / 100))):
             point = self.spot(plot, 0.8)
@@ -106,8 +109,8 @@ class Town:
         """One house with drive, path, terrace, hedges, beds, trees and sometimes a pool."""
         rng, half = self.rng, plot.width / 2
         self.gardener.lawn(plot.area(-half, half, 0, plot.depth))
-        length = float(np.clip(rng.uniform(0.5, 0.72) * plot.width, 7.0, 16.0))
-        width = float(np.clip(rng.uniform(0.28, 0.4) * plot.depth, 6.5, 11.0))
+        length = float(np.clip(rng.uniform(0.55, 0.75) * plot.width, 7.5, 18.0))
+        width = float(np.clip(rng.uniform(0.32, 0.46) * plot.depth, 7.0, 12.5))
         setback = rng.uniform(2.5, 6.5)
         side = float(rng.choice((-1.0, 1.0)))
         a, b = -side * (half - 1.5 - length / 2) * rng.uniform(0.3, 1.0), setback + width / 2
@@ -120,7 +123,11 @@ class Town:
         if rng.random() < self.style.parked:
             self.garage.car(*plot.pose(drive, rng.uniform(2.6, setback + 1.5), np.pi / 2))
         turned = rng.random() < 0.3 and plot.depth > 20
-        self.builder.house(*plot.pose(a, b, np.pi / 2 if turned else 0.0), length, width, self.roof(0.15, (1, 2)))
+        pose = plot.pose(a, b, np.pi / 2 if turned else 0.0)
+        self.builder.house(*pose, length, width, self.roof(0.15, (1, 2)), plot.at(a, b + 1) - pose[0])
+        if rng.random() < 0.5:
+            pose = plot.pose(drive, back + rng.uniform(-1.0, 2.0), np.pi / 2)
+            self.builder.wing(*pose, rng.uniform(5.5, 7.0), 3.1, self.roof(0.75, (1, 1)))
         if plot.depth - back > 8:
             self._rear_garden(plot.sub(-half, half, back + 3.0, plot.depth))
         for edge in (-half, half):
@@ -170,9 +177,9 @@ class Town:
                 self.pavier.pave(plot.area(a - length / 2, a + length / 2, b - 3.6, b - 2.0), PAVERS)
                 self.builder.wing(*plot.pose(a, b + width / 2), length, width, roof)
                 self.builder.equipment(*plot.pose(a, b + width / 2), length, width, int(length // 8))
-            b += width + rng.uniform(14, 20)
+            b += width + rng.uniform(9, 15)
         if rng.random() < 0.7:
-            self.yard.container(*plot.pose(rng.uniform(-0.4, 0.4) * plot.width, 18.5), 4.0)
+            self.yard.container(*plot.pose(rng.choice((-1.0, 1.0)) * (half - 2.6), plot.depth - 5.0, np.pi / 2), 4.0)
         self.plant(plot)
 
     def halls(self, block: Plot) -> None:
@@ -217,7 +224,7 @@ class Town:
         plot, rng = block.lengthwise(), self.rng
         half = plot.width / 2
         self.pavier.pave(plot.area(-half, half, 0, plot.depth), PAVERS.tinted(rng, 0.12))
-        inner = plot.sub(-half + 11, half - 11, 11, plot.depth - 11) if plot.depth > 28 and plot.width > 28 else None
+        inner = plot.sub(-half + 10, half - 10, 10, plot.depth - 10) if plot.depth > 26 and plot.width > 26 else None
         if inner is not None:
             self.gardener.lawn(inner.area(-inner.width / 2, inner.width / 2, 0, inner.depth), wild=0.5)
         for lot in cut_plots(plot, (7.5, 13.0), 18.0, rng):
@@ -225,8 +232,8 @@ class Town:
             width = lot.width - (rng.uniform(1.0, 3.0) if rng.random() < 0.25 else 0.0)
             turn = np.pi / 2 if rng.random() < 0.4 else 0.0
             size = (depth, width) if turn else (width, depth)
-            self.builder.house(*lot.pose(rng.normal(0, 0.3), depth / 2 + rng.uniform(0, 0.8), turn + rng.normal(0, 0.03)),
-                               *size, self.roof(0.06))
+            pose = lot.pose(0.0, depth / 2 + rng.uniform(0.1, 0.9), turn + rng.normal(0, 0.03))
+            self.builder.house(*pose, *size, self.roof(0.06), lot.at(0.0, lot.depth) - pose[0])
             if lot.depth - depth > 7 and rng.random() < 0.45:
                 self.builder.wing(*lot.pose(rng.normal(0, 1), depth + 3.2, rng.normal(0, 0.05)), rng.uniform(4, 6.5),
                                   rng.uniform(4, 6), self.roof(0.5, (1, 1)))
@@ -240,9 +247,13 @@ class Town:
         plot, rng = block.lengthwise(), self.rng
         half = plot.width / 2
         self.gardener.lawn(plot.area(-half, half, 0, plot.depth), wild=1.0)
-        self.yard.soil(plot.area(-half + 2, half - 2, 2, plot.depth - 2))
+        self.yard.soil(plot.area(-half + 1.5, half - 1.5, 1, plot.depth - 1.5))
         for _ in range(int(2 + plot.width * plot.depth // 250)):
             self.yard.heap(self.spot(plot, 5), rng.uniform(2, 4.5))
+        if plot.depth < 24:
+            self.yard.container(*plot.pose(half - 5, plot.depth / 2, np.pi / 2))
+            self.plant(plot, 0.2)
+            return
         a = rng.uniform(-0.15, 0.15) * plot.width
         self.pavier.pave(plot.area(a - 0.22 * plot.width, a + 0.22 * plot.width, 0.3 * plot.depth, 0.7 * plot.depth),
                          CONCRETE.tinted(rng, 0.1))
@@ -251,21 +262,28 @@ class Town:
             self.yard.container(*plot.pose(half - 7, 5 + 2.9 * i))
         self.plant(plot, 0.4)
 
-    def fill_up(self, outline: Points, margin: float) -> None:
+    def fill_up(self, margin: float) -> None:
         """Add clutter and parked cars until the tile inside `margin` holds the least shares of the style."""
         cut = int(margin / self.canvas.pixel)
         view = self.canvas.labels[cut:-cut, cut:-cut]
-        for _ in range(400):
-            short_clutter = float((view == CLUTTER).mean()) < self.style.least_clutter
-            short_cars = float((view == 4).mean()) < self.style.least_cars
+        painted = True
+        for _ in range(600):
+            if painted:
+                shares = np.bincount(view.ravel(), minlength=6) / view.size
+                short_clutter = shares[CLUTTER] < self.style.least_clutter
+                short_cars = shares[CAR] < self.style.least_cars
             if not (short_clutter or short_cars):
                 return
+            painted = True
             point = margin + self.rng.random(2) * (self.canvas.extent - 2 * margin)
             angle = self.rng.uniform(0, np.pi)
             axis = np.array([np.cos(angle), np.sin(angle)])
-            if short_clutter and self.canvas.free(point, 3.2, GREEN):
-                self.yard.heap(point, self.rng.uniform(2.0, 3.2))
-            elif short_clutter and self.canvas.free(point, 3.0, (LOW_VEGETATION, IMPERVIOUS)):
-                self.yard.container(point, axis, self.rng.uniform(3.5, 6.1))
+            if short_clutter and self.canvas.free(point, 3.0, GREEN):
+                if self.rng.random() < 0.6:
+                    self.yard.heap(point, self.rng.uniform(2.0, 3.2))
+                else:
+                    self.yard.container(point, axis, self.rng.uniform(3.5, 6.1))
             elif short_cars and self.canvas.free(point, 2.6, (IMPERVIOUS,)):
                 self.garage.car(point, axis)
+            else:
+                painted = False

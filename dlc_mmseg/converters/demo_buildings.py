@@ -126,15 +126,24 @@ class Builder:
             shade = np.where(lines, 1.9, 1.0).astype(np.float32)
         self.canvas.paint(patch.within(self.canvas.labels[patch.roi] == BUILDING), material, None, shade=shade)
 
-    def house(self, centre: Points, axis: Points, length: float, width: float, roof: Roof) -> None:
-        """Draw a house: a main wing, often a side wing, chimneys, skylights, solar panels."""
+    def house(self, centre: Points, axis: Points, length: float, width: float, roof: Roof, rear: Points) -> None:
+        """Draw a house: a main wing, often a side wing, chimneys, skylights, solar panels.
+
+        Args:
+            centre: Its middle.
+            axis: Unit vector along the ridge.
+            length: Metres along the ridge.
+            width: Metres across.
+            roof: Roof of all wings.
+            rear: Vector away from the street; a side wing goes there.
+        """
         rng = self.rng
         across = np.array([-axis[1], axis[0]])
         self.wing(centre, axis, length, width, roof)
-        if rng.random() < 0.4:
-            along, side = rng.uniform(-0.28, 0.28) * length, rng.choice((-1.0, 1.0))
-            span = width * rng.uniform(0.55, 0.8)
-            self.wing(centre + along * axis + side * 0.5 * width * across, across, width * 0.9, span, roof)
+        facing = float(across @ rear / np.linalg.norm(rear))
+        if rng.random() < 0.55 and abs(facing) > 0.7:
+            offset = rng.uniform(-0.28, 0.28) * length * axis + np.sign(facing) * 0.5 * width * across
+            self.wing(centre + offset, across, width * rng.uniform(0.8, 1.1), width * rng.uniform(0.55, 0.8), roof)
         if roof.kind == 'flat':
             self.equipment(centre, axis, length, width, int(rng.integers(1, 4)))
             return

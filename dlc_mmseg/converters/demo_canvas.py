@@ -38,7 +38,7 @@ class Material:
     mid: float = 0.04
     coarse: float = 0.04
 
-    def tinted(self, rng: np.random.Generator, spread: float = 0.1, hue: float = 0.04) -> Material:
+    def tinted(self, rng: np.random.Generator, spread: float = 0.1, hue: float = 0.05) -> Material:
         """Return the same surface with another brightness and a slightly other colour."""
         gain = np.exp(rng.normal(0.0, spread) + rng.normal(0.0, hue, 4))
         bands = tuple(float(v) for v in np.clip(np.array(self.bands) * gain, 0.01, 0.95))
@@ -95,19 +95,20 @@ class Canvas:
     """Layers of a square scene of `extent` metres sampled every `pixel` metres.
 
     Attributes:
-        albedo: (N, N, 4) reflectance in near infrared, red, green, blue.
         height: (N, N) metres above ground.
-        slope: (N, N, 2) height gradient along x and y.
+        slope: (2, N, N) height gradient along x and y.
         labels: (N, N) uint8 class, 0..5 in the order of the ISPRS legend.
     """
 
     def __init__(self, *, extent: float, pixel: float, rng: np.random.Generator) -> None:
         side = int(np.ceil(extent / pixel))
         self.extent, self.pixel, self.side = extent, pixel, side
-        self.albedo = np.zeros((side, side, 4), np.float32)
         self.height = np.zeros((side, side), np.float32)
-        self.slope = np.zeros((side, side, 2), np.float32)
+        self.slope = np.zeros((2, side, side), np.float32)
         self.labels = np.zeros((side, side), np.uint8)
+        self._materials: list[Material] = []
+        self._material = np.zeros((side, side), np.uint16)
+        self._shade = np.ones((side, side), np.float32)
         self.grain = rng.standard_normal((side, side), dtype=np.float32)
         self.fine = noise(rng, side, 0.5 / pixel)
         self.mid = noise(rng, side, 2.5 / pixel)
@@ -148,15 +149,6 @@ class Canvas:
         u, v = x * ax + y * ay, y * ax - x * ay
         return LocalPatch(rows, cols, (np.abs(u) <= half_length) & (np.abs(v) <= half_width), u, v, (ax, ay))
 
-    def tone(self, roi: tuple[slice, slice], material: Material) -> Array:
-        """Reflectance (h, w, 4) of a material in a window."""
-        gain = (1 + material.grain * self.grain[roi] + material.fine * self.fine[roi]
-                + material.mid * self.mid[roi] + material.coarse * self.coarse[roi])[..., None]
-        bands = np.asarray(material.bands, np.float32)
-        if material.other is not None:
-            bands = bands + self.drift[roi][..., None] * (np.asarray(material.other, np.float32) - bands)
-        return np.asarray(np.clip(gain * bands, 0.005, 0.98), np.float32)
-
     def paint(self, patch: Patch | None, material: Material, label: int | None, *,
               height: Array | float | None = None, slope: tuple[Array, Array] | None = None,
               shade: Array | None = None, on_top: bool = False) -> None:
@@ -176,16 +168,15 @@ class Canvas:
         roi, mask = patch.roi, patch.mask
         if on_top and height is not None:
             mask = mask & (height > self.height[roi])
-        tone = self.tone(roi, material)
-        if shade is not None:
-            tone = tone * shade[..., None]
-        np.copyto(self.albedo[roi], tone, where=mask[..., None])
+        self._materials.append(material)
+        np.copyto(self._material[roi], np.uint16(len(self._materials) - 1), where=mask)
+        np.copyto(self._shade[roi], np.float32(1) if shade is None else shade, where=mask)
         if label is not None:
-            self.labels[roi][mask] = label
+            np.copyto(self.labels[roi], np.uint8(label), where=mask)
         if height is not None:
             np.copyto(self.height[roi], np.float32(height), where=mask)
             for band in range(2):
-                np.copyto(self.slope[roi][..., band], np.float32(0) if slope is None else slope[band], where=mask)
+                np.copyto(self.slope[band][roi], np.float32(0) if slope is None else slope[band], where=mask)
 
     def label_at(self, point: Points) -> int:
         """Class at a point, -1 outside the canvas."""
@@ -198,3 +189,19 @@ class Canvas:
         if window is None or self.label_at(point) < 0:
             return False
         return bool(np.isin(self.labels[window][::3, ::3], allowed).all())
+
+    def albedo(self, view: tuple[slice, slice]) -> Array:
+        """Reflectance (h, w, 4) of a window in near infrared, red, green, blue."""
+        material, drift = self._material[view], self.drift[view]
+        spread = np.array([(m.grain, m.fine, m.mid, m.coarse) for m in self._materials], np.float32)
+        gain = self._shade[view].copy()
+        relative = np.ones_like(gain)
+        for k, field in enumerate((self.grain, self.fine, self.mid, self.coarse)):
+            relative += spread[:, k][material] * field[view]
+        gain *= relative
+        bands = np.array([m.bands for m in self._materials], np.float32)
+        change = np.array([m.other or m.bands for m in self._materials], np.float32) - bands
+        result = np.empty((*gain.shape, 4), np.float32)
+        for k in range(4):
+            result[..., k] = (bands[:, k][material] + change[:, k][material] * drift) * gain
+        return np.clip(result, 0.005, 0.98, out=result)

@@ -65,8 +65,9 @@ class Plot:
 
     def grid(self, a: float | Points, b: float | Points) -> Points:
         """Street grid coordinates of plot coordinates."""
-        return (np.asarray(self.origin) + np.multiply.outer(np.asarray(a, np.float64), np.asarray(self.along))
-                + np.multiply.outer(np.asarray(b, np.float64), np.asarray(self.inward)))
+        points: Points = (np.asarray(self.origin) + np.multiply.outer(np.asarray(a), np.asarray(self.along))
+                          + np.multiply.outer(np.asarray(b), np.asarray(self.inward)))
+        return points
 
     def at(self, a: float | Points, b: float | Points) -> Points:
         """Canvas coordinates of plot coordinates."""

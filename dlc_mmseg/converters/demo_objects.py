@@ -111,7 +111,7 @@ class Yard:
         if patch is None:
             return None
         distance = np.hypot(patch.u, patch.v) / radius
-        return patch.within(distance + ragged * 0.5 * self.canvas.mid[patch.roi] < 1)
+        return patch.within(distance + ragged * (0.6 * self.canvas.coarse[patch.roi] + 0.12 * self.canvas.mid[patch.roi]) < 1)
 
     def soil(self, outline: Points) -> None:
         """Bare ground of a construction site, with wheel tracks."""

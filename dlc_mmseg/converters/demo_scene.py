@@ -95,7 +95,7 @@ class StreetPainter:
                 lane = self.line(street, side * (half * 0.36), 8, 8)
                 for i in range(int(self.rng.integers(0, 4)), len(lane) - 1, 1):
                     if self.rng.random() < 0.055 * self.town.style.parked:
-                        self._vehicle(lane[i], lane[i + 1] - lane[i], 0.15)
+                        self._vehicle(lane[i], lane[i + 1] - lane[i], 0.08)
 
     def _vehicle(self, centre: Points, axis: Points, vans: float) -> None:
         """A car, or with probability `vans` a van, if the place is free."""
@@ -135,8 +135,18 @@ def _assign(blocks: list[Plot], town: Town) -> list[tuple[Plot, str]]:
         kind = int(np.argmax(lack * town.rng.uniform(0.6, 1.4, len(kinds))))
         given[kind] += areas[i]
         if areas[i] > 0:
-            result.append((blocks[i], kinds[kind]))
+            result += _with_yard(blocks[i], kinds[kind], town)
     return result
+
+
+def _with_yard(block: Plot, kind: str, town: Town) -> list[tuple[Plot, str]]:
+    """Sometimes give one end of a block to a building plot or storage yard."""
+    if kind in ('site', 'park') or town.rng.random() >= town.style.yards:
+        return [(block, kind)]
+    plot = block.lengthwise() if town.rng.random() < 0.5 else block.lengthwise().back()
+    half, share = plot.width / 2, town.rng.uniform(0.16, 0.28)
+    cut = half - share * plot.width
+    return [(plot.sub(-half, cut, 0, plot.depth), kind), (plot.sub(cut, half, 0, plot.depth), 'site')]
 
 
 def draw_scene(style: TownStyle, *, size: int, pixel: float, rng: np.random.Generator) -> Canvas:
@@ -164,5 +174,5 @@ def draw_scene(style: TownStyle, *, size: int, pixel: float, rng: np.random.Gene
     for block, kind in _assign(blocks, town):
         getattr(town, kind)(block)
     painter.traffic(road)
-    town.fill_up(np.zeros((0, 2)), MARGIN)
+    town.fill_up(MARGIN)
     return canvas

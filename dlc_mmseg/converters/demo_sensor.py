@@ -28,7 +28,8 @@ class Sensor:
         blur: Standard deviation of the optics' point spread, pixels.
         sharpen: Strength of unsharp masking.
         noise: Standard deviation of noise, digital numbers 0..255, at mid grey.
-        wobble: Standard deviation, degrees, of the sun's position from tile to tile (another flight line).
+        wobble: Standard deviation from tile to tile (another flight line) of the sun's position, degrees.
+        drift: The same of exposure and of white balance, relative.
     """
 
     azimuth: float
@@ -43,6 +44,7 @@ class Sensor:
     sharpen: float
     noise: float
     wobble: float = 5.0
+    drift: tuple[float, float] = (0.06, 0.03)
 
 
 def _shift(field: Array, dx: float, dy: float) -> Array:
@@ -81,19 +83,20 @@ def _openness(height: Array, pixel: float) -> Array:
     return np.asarray(1 - 0.5 * np.clip((around - height) / 6.0, 0.0, 1.0), np.float32)
 
 
-def radiance(canvas: Canvas, sensor: Sensor, rng: np.random.Generator) -> Array:
-    """Light leaving the scene, (N, N, 4), before air and camera."""
+def radiance(canvas: Canvas, sensor: Sensor, view: slice, rng: np.random.Generator) -> Array:
+    """Light leaving a square window of the scene, (n, n, 4), before air and camera."""
     azimuth = np.deg2rad(sensor.azimuth + rng.normal(0, sensor.wobble))
     elevation = np.deg2rad(sensor.elevation + rng.normal(0, 0.5 * sensor.wobble))
     sun = (float(np.sin(azimuth) * np.cos(elevation)), float(-np.cos(azimuth) * np.cos(elevation)),
            float(np.sin(elevation)))
-    gx, gy = canvas.slope[..., 0], canvas.slope[..., 1]
+    gx, gy = canvas.slope[:, view, view]
     facing = (sun[2] - gx * sun[0] - gy * sun[1]) / np.sqrt(1 + gx * gx + gy * gy)
-    direct = np.clip(facing, 0, None) * (1 - cast_shadow(canvas.height, canvas.pixel, sun))
-    sky = _openness(canvas.height, canvas.pixel)
-    light = (direct[..., None] * np.asarray(sensor.sun, np.float32)
-             + sky[..., None] * np.asarray(sensor.sky, np.float32))
-    return np.asarray(canvas.albedo * light, np.float32)
+    direct = np.clip(facing, 0, None) * (1 - cast_shadow(canvas.height, canvas.pixel, sun)[view, view])
+    sky = _openness(canvas.height, canvas.pixel)[view, view]
+    light = canvas.albedo((view, view))
+    for band, (from_sun, from_sky) in enumerate(zip(sensor.sun, sensor.sky, strict=True)):
+        light[..., band] *= np.float32(from_sun) * direct + np.float32(from_sky) * sky
+    return light
 
 
 def take_picture(canvas: Canvas, sensor: Sensor, *, size: int, margin: float, supersampling: int,
@@ -106,10 +109,10 @@ def take_picture(canvas: Canvas, sensor: Sensor, *, size: int, margin: float, su
     """
     cut = round(margin / canvas.pixel)
     view = slice(cut, cut + size * supersampling)
-    light = radiance(canvas, sensor, rng)[view, view]
+    light = radiance(canvas, sensor, view, rng)
     image = cv2.resize(light, (size, size), interpolation=cv2.INTER_AREA)
     image = image @ np.asarray(sensor.mixing, np.float32).T + np.asarray(sensor.haze, np.float32)
-    exposure = np.exp(rng.normal(0, 0.03) + rng.normal(0, 0.012, 4)).astype(np.float32)
+    exposure = np.exp(rng.normal(0, sensor.drift[0]) + rng.normal(0, sensor.drift[1], 4)).astype(np.float32)
     image = np.clip(image * np.asarray(sensor.gain, np.float32) * exposure, 1e-4, None)
     if sensor.blur > 0:
         image = cv2.GaussianBlur(image, (0, 0), sensor.blur)
