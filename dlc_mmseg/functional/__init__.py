@@ -4,6 +4,7 @@ from dlc_mmseg.functional.class_mix import class_mix_mask, mix
 from dlc_mmseg.functional.consensus import (
     ConsensusCounts,
     consensus_counts,
+    consensus_estimate,
     consensus_loss,
     consensus_model,
     nearest_neighbours,
@@ -13,8 +14,11 @@ from dlc_mmseg.functional.latent_class import (
     LatentClassFit,
     label_patterns,
     likelihood_estimate,
+    own_label_step,
+    patterns_of_counts,
 )
 from dlc_mmseg.functional.masking import block_mask
+from dlc_mmseg.functional.neighbour_likelihood import fit_neighbour_labels, tight_share
 from dlc_mmseg.functional.pseudo_label import PseudoLabels, pseudo_labels
 from dlc_mmseg.functional.transition import (
     convexity_distance,
@@ -39,11 +43,13 @@ __all__ = [
     'block_mask',
     'class_mix_mask',
     'consensus_counts',
+    'consensus_estimate',
     'consensus_loss',
     'consensus_model',
     'convexity_distance',
     'convexity_weights',
     'estimate_transition_matrix',
+    'fit_neighbour_labels',
     'forward_corrected_cross_entropy',
     'initial_logits',
     'label_patterns',
@@ -51,7 +57,10 @@ __all__ = [
     'log_volume',
     'mix',
     'nearest_neighbours',
+    'own_label_step',
+    'patterns_of_counts',
     'pseudo_labels',
     'random_box',
     'sliding_windows',
+    'tight_share',
 ]

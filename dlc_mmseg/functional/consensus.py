@@ -131,3 +131,45 @@ def consensus_loss(counts: ConsensusCounts, transition: Tensor, prior: Tensor) -
             for counted, model in zip(counts, expected, strict=True)
         ]
         return torch.stack(norms).sum()
+
+
+def consensus_estimate(
+    counts: ConsensusCounts,
+    transition_init: Tensor,
+    seen: Tensor,
+    *,
+    learning_rate: float = 0.1,
+    steps: int = 1500,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Published solver: Adam on free logits of T and the prior, the best loss kept (HOC).
+
+    Args:
+        counts: Counted shares.
+        transition_init: T to start from, (K, K), ``T[i, j] = P(pseudo-label = j | true label = i)``.
+        seen: (K,) bool; classes that are not seen keep their row and get prior 0.
+        learning_rate: Adam's rate.
+        steps: Adam's steps; each costs K^4.
+        generator: CPU source of the prior's start, ``1 / K + 0.1 U(0, 1)`` as logits.
+
+    Returns:
+        T (K, K) and prior (K,), float32.
+    """
+    fixed, size = transition_init.float(), len(transition_init)
+    noise = torch.rand(size, generator=generator).to(fixed.device)
+    logits = fixed.clamp_min(1e-6).log().requires_grad_()
+    prior_logits = (1 / size + 0.1 * noise).requires_grad_()
+    optimizer = torch.optim.Adam([logits, prior_logits], lr=learning_rate)
+    best = torch.full((), torch.inf, device=fixed.device)
+    kept = (fixed, seen / seen.sum())
+    with torch.enable_grad():
+        for _ in range(steps):
+            transition = torch.where(seen.unsqueeze(1), logits.softmax(dim=1), fixed)
+            prior = prior_logits.masked_fill(~seen, -torch.inf).softmax(dim=0)
+            loss = consensus_loss(counts, transition, prior)
+            better, now = loss.detach() < best, (transition.detach(), prior.detach())
+            best = torch.where(better, loss.detach(), best)
+            kept = (torch.where(better, now[0], kept[0]), torch.where(better, now[1], kept[1]))
+            logits.grad, prior_logits.grad = torch.autograd.grad(loss, [logits, prior_logits])
+            optimizer.step()
+    return kept

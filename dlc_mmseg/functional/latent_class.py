@@ -4,15 +4,18 @@ Every pattern holds V noisy labels of one point and its neighbours: conditionall
 hidden true label that share one confusion matrix (Dawid and Skene, 1979), ``T[i, j] = P(pseudo-label = j |
 true label = i)``, rows sum to 1. With V = 3 this is the model of the third-order consensus of HOC (Zhu et al.,
 ICML 2021), fitted by likelihood instead of by least squares: no learning rate, and each pattern counts by its
-information.
+information. More views than three tell classes apart better where noise is high.
 """
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+_TINY = torch.finfo(torch.float64).tiny
 
 
 class LabelPatterns(NamedTuple):
@@ -39,22 +42,48 @@ class LatentClassFit(NamedTuple):
     prior: Tensor
 
 
-def label_patterns(labels: Tensor, neighbours: Tensor, num_classes: int) -> LabelPatterns:
+def label_patterns(
+    labels: Tensor, neighbours: Tensor, num_classes: int, *, rows: Tensor | None = None
+) -> LabelPatterns:
     """Distinct patterns of each point's label and its neighbours', without regard to order.
 
     Args:
         labels: Noisy labels (N,), integers in 0..K-1.
         neighbours: Indices (N, V - 1).
-        num_classes: K; K^V must be below 2^63.
+        num_classes: K.
+        rows: Indices of the points whose patterns count; None is all.
 
     Returns:
         The U <= N distinct patterns and their counts.
     """
     own = labels.long()
-    views = torch.cat([own.unsqueeze(1), own[neighbours]], dim=1).sort(dim=1).values
+    views = torch.cat([own.unsqueeze(1), own[neighbours]], dim=1)
+    views = (views if rows is None else views[rows]).sort(dim=1).values
+    if num_classes ** views.shape[1] >= 2**63:
+        distinct, counts = torch.unique(views, dim=0, return_counts=True)
+        return LabelPatterns(distinct, counts.double())
     places = num_classes ** torch.arange(views.shape[1], device=views.device)
-    codes, counts = (views * places).sum(dim=1).unique(return_counts=True)
+    codes, counts = torch.unique((views * places).sum(dim=1), return_counts=True)  # faster than rows
     return LabelPatterns(codes.unsqueeze(1) // places % num_classes, counts.double())
+
+
+def patterns_of_counts(third: Tensor) -> LabelPatterns:
+    """Patterns of triples from (accumulated) third-order consensus counts.
+
+    Args:
+        third: (K, K, K) counts or shares as from `consensus_counts`.
+
+    Returns:
+        The K (K + 1) (K + 2) / 6 unordered triples; the weight of one never seen is 0.
+    """
+    classes = torch.arange(len(third), device=third.device)
+    triples = torch.combinations(classes, 3, with_replacement=True)
+    weights = torch.zeros_like(third, dtype=torch.float64)
+    for order in permutations(range(3)):
+        weights += third.double().permute(order)
+    first, second, last = triples.unbind(dim=1)
+    orders = 1 + (first == second).long() + (second == last).long() + 3 * ((first == second) & (second == last))
+    return LabelPatterns(triples, weights[first, second, last] / orders)
 
 
 @torch.no_grad()
@@ -82,7 +111,7 @@ def likelihood_estimate(
         prior_counts: (K, K) pseudo-counts of labels added to each row of T (maximum a posteriori under a
             Dirichlet prior); a point adds V counts. None is maximum likelihood.
         max_iterations: Limit of EM steps.
-        tolerance: Steps end when the objective per pattern changes by less than this share of itself, looked
+        tolerance: Steps end when the objective changes by less than this share of itself, looked
             at every eighth step; 0 takes exactly ``max_iterations`` steps and never waits for the device.
 
     Returns:
@@ -100,35 +129,63 @@ def likelihood_estimate(
     if max_iterations < 0 or tolerance < 0:
         raise ValueError(f'max_iterations {max_iterations} and tolerance {tolerance} must not be negative')
     fit = LatentClassFit(transition_init.double(), prior_init.double())
-    weights = weights.double()
-    contents = torch.zeros(len(patterns), classes, dtype=torch.float64, device=patterns.device)
-    contents.scatter_add_(1, patterns, torch.ones_like(patterns, dtype=torch.float64))
+    weights, contents = weights.double(), _contents(patterns, classes)
     extra = torch.zeros_like(fit.transition) if prior_counts is None else prior_counts.to(fit.transition)
     previous: float | None = None
     for iteration in range(max_iterations):
-        fit, objective = _em_step(patterns, contents, weights, fit, extra)
+        shares, evidence = _responsibilities(contents, fit)
         if tolerance > 0 and iteration % 8 == 0:
-            current = float(objective)
+            penalty = (extra * fit.transition.clamp_min(_TINY).log()).sum()
+            current = float((weights * evidence).sum() + penalty)
             if previous is not None and abs(current - previous) <= 8 * tolerance * abs(current):
                 break
             previous = current
+        fit = _maximise(shares * weights.unsqueeze(1), contents, extra, fit)
     return fit
 
 
-def _em_step(
-    patterns: Tensor, contents: Tensor, weights: Tensor, fit: LatentClassFit, extra: Tensor
-) -> tuple[LatentClassFit, Tensor]:
-    """One EM step and the objective per pattern before it; ``contents`` (U, K) counts a pattern's labels."""
-    tiny = torch.finfo(torch.float64).tiny
-    views = fit.transition.t()
-    joint = fit.prior.expand(len(patterns), -1).clone()
-    for view in patterns.unbind(dim=1):
-        joint *= views[view]
-    evidence = joint.sum(dim=1, keepdim=True).clamp_min(tiny)
-    shares = joint / evidence * weights.unsqueeze(1)
+def own_label_step(
+    patterns: Tensor, own: Tensor, fit: LatentClassFit, *, prior_counts: Tensor | None = None
+) -> LatentClassFit:
+    """T from every point's own label alone, its class taken from the whole pattern.
+
+    A fit counts a label once for every pattern it belongs to, so that points which are neighbours of many
+    weigh more; counted once each, the variance falls to that of counting with known classes where patterns
+    are long enough to name the class.
+
+    Args:
+        patterns: (N, V) labels, one row per point.
+        own: (N,) the points' own labels.
+        fit: Result of `likelihood_estimate`.
+        prior_counts: (K, K) pseudo-counts added to each row of T; a point adds 1.
+
+    Returns:
+        T and prior, float64.
+    """
+    shares, _ = _responsibilities(_contents(patterns, len(fit.prior)), fit)
+    contents = _contents(own.unsqueeze(1), len(fit.prior))
+    extra = torch.zeros_like(fit.transition) if prior_counts is None else prior_counts.to(fit.transition)
+    return _maximise(shares, contents, extra, fit)
+
+
+def _contents(patterns: Tensor, num_classes: int) -> Tensor:
+    """How often each pattern holds each label, (U, K)."""
+    contents = torch.zeros(len(patterns), num_classes, dtype=torch.float64, device=patterns.device)
+    return contents.scatter_add_(1, patterns, torch.ones_like(patterns, dtype=torch.float64))
+
+
+def _responsibilities(contents: Tensor, fit: LatentClassFit) -> tuple[Tensor, Tensor]:
+    """P(true label | pattern), (U, K), and log P(pattern), (U,)."""
+    joint = contents @ fit.transition.clamp_min(_TINY).log().t() + fit.prior.log()
+    evidence = joint.logsumexp(dim=1)
+    return (joint - evidence.unsqueeze(1)).exp(), evidence
+
+
+def _maximise(shares: Tensor, contents: Tensor, extra: Tensor, fit: LatentClassFit) -> LatentClassFit:
+    """M step; rows without any count keep their values."""
     counts = shares.t() @ contents + extra
     totals = counts.sum(dim=1, keepdim=True)
-    transition = torch.where(totals > tiny, counts / totals.clamp_min(tiny), fit.transition)
-    penalty = (extra * fit.transition.clamp_min(tiny).log()).sum()
-    objective = ((weights * evidence.squeeze(1).log()).sum() + penalty) / weights.sum()
-    return LatentClassFit(transition, shares.sum(dim=0) / weights.sum()), objective
+    transition = torch.where(totals > _TINY, counts / totals.clamp_min(_TINY), fit.transition)
+    mass = shares.sum(dim=0)
+    prior = torch.where(mass.sum() > _TINY, mass / mass.sum().clamp_min(_TINY), fit.prior)
+    return LatentClassFit(transition, prior)

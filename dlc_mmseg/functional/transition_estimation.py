@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlc_mmseg.functional.consensus import (
-    ConsensusCounts,
     consensus_counts,
+    consensus_estimate,
     consensus_loss,
     nearest_neighbours,
 )
-from dlc_mmseg.functional.latent_class import LabelPatterns, label_patterns, likelihood_estimate
+from dlc_mmseg.functional.neighbour_likelihood import fit_neighbour_labels
 
 
 class TransitionEstimate(NamedTuple):
@@ -61,7 +61,8 @@ def estimate_transition_matrix(
     seed: int = 0,
     estimator: Literal['likelihood', 'consensus'] = 'likelihood',
     prior_transition: Tensor | NDArray[Any] | None = None,
-    prior_strength: float = 0.0,
+    prior_strength: float = 2.0,
+    num_neighbours: int = 9,
     max_iterations: int = 1000,
     tolerance: float = 1e-7,
     learning_rate: float = 0.1,
@@ -70,15 +71,16 @@ def estimate_transition_matrix(
 ) -> TransitionEstimate:
     """Estimate T and the class prior without any true label.
 
-    Points and their two nearest neighbours (cosine similarity) are taken to share one true label. 'likelihood'
-    maximises the multinomial likelihood of their unordered label triples by EM (see
-    `dlc_mmseg.functional.latent_class`); 'consensus' is the published recipe, Adam on the sum of the three L2
-    norms with the best loss kept (HOC, Zhu et al., ICML 2021), whose third order costs K^4 a step. Both start at
-    a diagonal of 0.967, so that classes keep their order. Deterministic for a seed.
+    Points and their nearest neighbours (cosine similarity) are taken to share one true label. 'likelihood'
+    maximises the likelihood of the label patterns of points and neighbours by EM, adapted to the data as
+    `dlc_mmseg.functional.neighbour_likelihood.fit_neighbour_labels` says. 'consensus' is the published recipe: two
+    neighbours, Adam on the sum of the three L2 norms, the best loss kept (HOC, Zhu et al., ICML 2021); its third
+    order costs K^4 a step. Both start at a diagonal of 0.967, so that classes keep their order. Deterministic
+    for a seed.
 
-    Classes that no label names cannot be told from absent ones: they get prior 0 and their rows stay at the start.
-    One class only, features without any difference, or fewer than three points return the start and the labels'
-    shares, with one warning.
+    Classes that no label names cannot be told from absent ones: they get prior 0 and their rows stay at the
+    start. One class only, features without any difference, or fewer than three points return the start and the
+    labels' shares, with one warning.
 
     Args:
         features: (N, D), finite; need not be normalised.
@@ -87,8 +89,11 @@ def estimate_transition_matrix(
         num_points: At most this many points, drawn without replacement, are used.
         seed: Seed of that draw and of the start of the consensus solver.
         estimator: 'likelihood' or 'consensus'.
-        prior_transition: Belief about T, (K, K), rows sum to 1; replaces the start.
-        prior_strength: How many points of each class that belief is worth, >= 0 ('likelihood' only).
+        prior_transition: Belief about T, (K, K), rows sum to 1; replaces the start. None believes in equal noise
+            of all classes, as much of it as the data show on average.
+        prior_strength: How many points of each class that belief is worth, >= 0; 0 is maximum likelihood
+            ('likelihood' only).
+        num_neighbours: Neighbours whose labels are used at most, >= 2 ('likelihood' only).
         max_iterations: Limit of EM steps.
         tolerance: EM ends when the log-likelihood changes by less than this share of itself per step.
         learning_rate: Adam's rate of 'consensus'.
@@ -104,28 +109,41 @@ def estimate_transition_matrix(
     points, noisy = torch.as_tensor(features).detach(), torch.as_tensor(labels)
     noisy = noisy.to(points.device).long()
     _check_points(points, noisy, num_classes)
-    if estimator not in ('likelihood', 'consensus') or num_points < 3 or prior_strength < 0:
+    if estimator not in ('likelihood', 'consensus'):
+        raise ValueError(f"estimator is {estimator!r}: choose 'likelihood' or 'consensus'")
+    if num_points < 3 or num_neighbours < 2 or prior_strength < 0:
         raise ValueError(
-            f'estimator {estimator!r}, num_points {num_points}, prior_strength {prior_strength}: '
-            "choose 'likelihood' or 'consensus', at least 3 points and a strength >= 0"
+            f'num_points {num_points}, num_neighbours {num_neighbours}, prior_strength {prior_strength}: '
+            'choose at least 3, 2 and 0'
         )
     start = _start(prior_transition, num_classes).to(points.device)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randperm(len(points), generator=generator)[:num_points].to(points.device)
-    points, noisy = points[drawn].to(torch.promote_types(points.dtype, torch.float32)), noisy[drawn]
+    unit = F.normalize(points[drawn].to(torch.promote_types(points.dtype, torch.float32)), dim=1)
+    noisy = noisy[drawn]
     present = torch.bincount(noisy, minlength=num_classes)
-    problem = _problem(points, present)
+    problem = _problem(unit, present)
     if problem:
         warnings.warn(f'{problem}: the transition matrix stays at its start', stacklevel=2)
         return TransitionEstimate(start.float(), _shares(present), 0.0)
-    neighbours = nearest_neighbours(points, chunk_size=chunk_size)
-    counts = consensus_counts(noisy, neighbours, num_classes)
+    reach = 2 if estimator == 'consensus' else min(num_neighbours, len(unit) - 1)
+    neighbours = nearest_neighbours(unit, num_neighbours=reach, chunk_size=chunk_size)
+    counts = consensus_counts(noisy, neighbours[:, :2], num_classes)
     if estimator == 'consensus':
-        with torch.enable_grad():
-            fit = _descend(counts, start, present > 0, learning_rate, steps, generator)
+        fit = consensus_estimate(
+            counts, start, present > 0, learning_rate=learning_rate, steps=steps, generator=generator
+        )
     else:
-        patterns = label_patterns(noisy, neighbours, num_classes)
-        fit = _maximise_likelihood(patterns, start, present > 0, prior_strength, max_iterations, tolerance)
+        fit = fit_neighbour_labels(
+            unit,
+            noisy,
+            neighbours,
+            start,
+            belief=None if prior_transition is None else start,
+            strength=prior_strength,
+            max_iterations=max_iterations,
+            tolerance=tolerance,
+        )
     transition, prior = fit[0].float(), fit[1].float()
     return TransitionEstimate(transition, prior, float(consensus_loss(counts, transition, prior)))
 
@@ -155,68 +173,17 @@ def _start(belief: Tensor | NDArray[Any] | None, num_classes: int) -> Tensor:
     return start / start.sum(dim=1, keepdim=True)
 
 
-def _problem(points: Tensor, present: Tensor) -> str:
+def _problem(unit: Tensor, present: Tensor) -> str:
     """Why a point set says nothing about T, or an empty string."""
-    if len(points) < 3:
-        return f'{len(points)} points cannot have two neighbours each'
+    if len(unit) < 3:
+        return f'{len(unit)} points cannot have two neighbours each'
     if int((present > 0).sum()) < 2:
-        return f'all {len(points)} labels are of one class'
-    unit = F.normalize(points, dim=1)
+        return f'all {len(unit)} labels are of one class'
     if bool(((unit - unit[0]).abs() < 1e-6).all()):
-        return f'the features of all {len(points)} points have one direction'
+        return f'the features of all {len(unit)} points have one direction'
     return ''
 
 
 def _shares(present: Tensor) -> Tensor:
     total = present.sum()
     return torch.where(total > 0, present / total.clamp_min(1), 1 / len(present)).float()
-
-
-def _maximise_likelihood(
-    patterns: LabelPatterns,
-    start: Tensor,
-    seen: Tensor,
-    strength: float,
-    max_iterations: int,
-    tolerance: float,
-) -> tuple[Tensor, Tensor]:
-    """EM from the start; entries that the start excludes are lifted off zero, which EM could not leave."""
-    lifted = torch.where(seen.unsqueeze(1), start.lerp(torch.full_like(start, 1 / len(start)), 1e-3), start)
-    believed = start * strength * patterns.labels.shape[1] if strength else None
-    return likelihood_estimate(
-        *patterns,
-        lifted,
-        seen / seen.sum(),
-        prior_counts=believed,
-        max_iterations=max_iterations,
-        tolerance=tolerance,
-    )
-
-
-def _descend(
-    counts: ConsensusCounts,
-    start: Tensor,
-    seen: Tensor,
-    learning_rate: float,
-    steps: int,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Adam on free logits of T and prior; rows of classes not seen keep the start. Best loss kept."""
-    size, fixed = len(start), start.float()
-    noise = torch.rand(size, generator=generator).to(start.device)
-    logits = fixed.clamp_min(1e-6).log().requires_grad_()
-    prior_logits = (1 / size + 0.1 * noise).requires_grad_()
-    optimizer = torch.optim.Adam([logits, prior_logits], lr=learning_rate)
-    best = torch.full((), torch.inf, device=start.device)
-    kept = (fixed, seen / seen.sum())
-    for _ in range(steps):
-        optimizer.zero_grad()
-        transition = torch.where(seen.unsqueeze(1), logits.softmax(dim=1), fixed)
-        prior = prior_logits.masked_fill(~seen, -torch.inf).softmax(dim=0)
-        loss = consensus_loss(counts, transition, prior)
-        better = loss.detach() < best
-        best = torch.where(better, loss.detach(), best)
-        kept = (torch.where(better, transition.detach(), kept[0]), torch.where(better, prior.detach(), kept[1]))
-        loss.backward()
-        optimizer.step()
-    return kept
