@@ -70,8 +70,11 @@ def encoder(state, x, prefix='backbone.'):
 
 
 def conv_bn_relu(state, key, x, **conv):
+    """With ``state['training']`` the batch norm takes the statistics of the batch."""
     x = F.conv2d(x, state[f'{key}.conv.weight'], **conv)
     mean, variance = state[f'{key}.bn.running_mean'], state[f'{key}.bn.running_var']
+    if state.get('training'):
+        mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
     x = (x - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt()
     return (x * state[f'{key}.bn.weight'][:, None, None] + state[f'{key}.bn.bias'][:, None, None]).relu()
 
@@ -138,7 +141,7 @@ def hrda_test(state, image, crop):
 
 
 def hrda_train(state, image, top, left, crop):
-    """Fused logits on the detail grid and detail logits of one crop, batch norms on running statistics."""
+    """Fused logits on the detail grid and detail logits of one crop."""
     height, width = image.shape[-2:]
     detail = _detail(state, image, top, left, crop)
     place = torch.zeros(*detail.shape[:2], height // 4, width // 4, dtype=image.dtype)

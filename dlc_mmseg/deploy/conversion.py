@@ -28,8 +28,8 @@ DROPPED = {
 }
 """Source keys that a model may have no place for, and why."""
 
-RUN_STATE = re.compile(r'iteration|transition\.(?!logits$|prior_logits$).+')
-"""Counters and optimizer moments of this package, which legacy checkpoints do not have."""
+LEARNT = re.compile(r'(student|teacher|feature_distance\.backbone)\..+|transition\.(prior_)?logits')
+"""Target keys that a source must fill; the others are counters and optimizer moments, which no legacy file has."""
 
 
 @dataclass
@@ -200,7 +200,7 @@ def _match(
         else:
             problems.append(f'{name} is not known')
     for key in expected:
-        if RUN_STATE.fullmatch(key):
+        if not LEARNT.fullmatch(key):
             value = torch.full_like(expected[key], iteration) if key == 'iteration' else expected[key].clone()
             conversion.state[key] = value
             conversion.fresh.append(key)

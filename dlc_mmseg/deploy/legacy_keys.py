@@ -100,6 +100,11 @@ def convert_network(state: Mapping[str, Tensor]) -> Converted:
     return Converted(converted, origin, unknown)
 
 
+def new_name(key: str) -> str | None:
+    """New name of the tensor that an old key is, or is part of; None if no rule knows it."""
+    return _match(key)[1] or None
+
+
 def _match(key: str) -> tuple[_Rule | None, str]:
     for rule in RULES:
         match = rule.pattern.fullmatch(key)

@@ -260,7 +260,7 @@ def test_refuses_a_config_with_other_classes_or_parts() -> None:
 
 def test_names_only_the_first_keys_that_do_not_fit() -> None:
     state = {re.sub(r'mlp\.fc1', 'mlp.dense1', key): value for key, value in legacy.random_state(SHAPES).items()}
-    with pytest.raises(UserError, match='ffn.layers.0.weight') as caught:
+    with pytest.raises(UserError, match=r'ffn\.layers\.0\.weight') as caught:
         convert_state_dict(state)
     assert len(str(caught.value)) < 400
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+import torch
 from mmseg.models.backbones import MixVisionTransformer
+from mmseg.models.utils import nlc_to_nchw
 from mmseg.registry import MODELS
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 
 @MODELS.register_module()
@@ -66,10 +70,35 @@ class LegacyMixVisionTransformer(MixVisionTransformer):
             drop_rate=drop_rate,
             attn_drop_rate=attn_drop_rate,
             drop_path_rate=drop_path_rate,
-            with_cp=with_cp,
+            with_cp=False,  # done here: MMSegmentation's reentrant kind fails where DDP sees a block twice
             init_cfg=init_cfg,
         )
+        self.with_cp = with_cp
         for stage in self.layers:
             patch_embedding, blocks, _ = cast('Iterable[Any]', stage)
             for part in (patch_embedding, *(block.attn for block in blocks if block.attn.sr_ratio > 1)):
                 part.norm.eps = 1e-5
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Features of the stages in ``out_indices``.
+
+        Args:
+            images: Shape (B, C, H, W).
+
+        Returns:
+            Levels of shape (B, D_i, h_i, w_i), stride 4 first.
+        """
+        outputs: list[Tensor] = []
+        maps = images
+        for index, stage in enumerate(self.layers):
+            patch_embedding, blocks, norm = cast('Iterable[Any]', stage)
+            tokens, size = patch_embedding(maps)
+            for block in blocks:
+                if self.with_cp and torch.is_grad_enabled():
+                    tokens = checkpoint(block, tokens, size, use_reentrant=False)
+                else:
+                    tokens = block(tokens, size)
+            maps = nlc_to_nchw(norm(tokens), size)
+            if index in self.out_indices:
+                outputs.append(maps)
+        return outputs
