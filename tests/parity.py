@@ -5,15 +5,9 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import torch
-from mmengine.config import ConfigDict
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from dlc_mmseg.deploy.conversion import convert_state_dict
 from dlc_mmseg.deploy.legacy_keys import new_name
 
 
@@ -23,25 +17,6 @@ def legacy_state_module(parity_dir: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def load_recorded_steps(parity_dir: Path) -> dict[str, Any]:
-    """Three training steps of MIC (see the folder's README)."""
-    return torch.load(parity_dir / 'mic_steps_daformer.pt', weights_only=True)
-
-
-def recorded_student(record: dict[str, Any]) -> tuple[ConfigDict, dict[str, Tensor]]:
-    """Config and first weights of the recorded student: no dropout, no stochastic depth, loss named as theirs."""
-    conversion = convert_state_dict(record['student_init'])
-    config = ConfigDict(conversion.architecture, test_cfg={'mode': 'whole'})
-    loss = {'type': 'CrossEntropyLoss', 'use_sigmoid': False, 'loss_weight': 1.0, 'loss_name': 'loss_seg'}
-    config.decode_head.update(dropout_ratio=0.0, loss_decode=loss)
-    return config, conversion.state
-
-
-def recorded_samples(labels: Tensor) -> list[SegDataSample]:
-    """Data samples of recorded labels, shape (B, 1, H, W)."""
-    return [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
 
 
 def legacy_tensor(module: nn.Module, key: str, *, gradient: bool = False) -> Tensor:
