@@ -10,11 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from dlc_mmseg.converters.sources import TileSource
 from dlc_mmseg.datasets.class_statistics import STATISTICS_FILE_NAME, TileStatistics, write_class_statistics
 from dlc_mmseg.errors import UserError
-
-TileRecord = dict[str, str]
-"""What a tile was made from: its split and the names and stamps of its files."""
 
 RECORD = 'conversion.json'
 _FORMAT = 'dlc_mmseg conversion'
@@ -67,11 +65,11 @@ class OutputFolder:
 
     Args:
         folder: The final folder.
-        sources: Record of every tile that belongs into it.
+        sources: What every tile that belongs into it is made from.
         settings: Parameters that decide on the content.
     """
 
-    def __init__(self, folder: Path, sources: dict[str, TileRecord], settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, sources: dict[str, TileSource], settings: dict[str, Any]) -> None:
         self.folder = folder
         self._partial = folder.parent / f'.{folder.name}.partial'
         self._sources = sources
@@ -96,13 +94,17 @@ class OutputFolder:
         elif record['settings'] != self._settings:
             changed = [key for key, value in self._settings.items() if record['settings'].get(key) != value]
             found = f'was made with other settings ({", ".join(changed) or "fewer or more"} differ)'
-        elif record['tiles'] != self._sources:
-            names = {*record['tiles'], *self._sources}
-            changed = sorted(n for n in names if record['tiles'].get(n) != self._sources.get(n))
+        elif changed := self._changed(record['tiles']):
             found = f'was made from other files ({len(changed)} tiles differ, {changed[0]} among them)'
         else:
             return True
         raise UserError(f'{self.folder}: {found}: delete it or choose another --out_dir')
+
+    def _changed(self, records: dict[str, Any]) -> list[str]:
+        """Tiles that a complete folder lacks, has beyond need, or has from other files."""
+        both = records.keys() & self._sources.keys()
+        other = [name for name in both if not self._sources[name].matches(records[name])]
+        return sorted([*(records.keys() ^ self._sources.keys()), *other])
 
     @contextmanager
     def opened(self, splits: tuple[str, ...]) -> Iterator[None]:
@@ -133,7 +135,7 @@ class OutputFolder:
         record = self._partial / RECORD
         marks = {path.stem: _read_json(path) for path in self._marks.glob('*.json')}
         same = _read_json(record).get('settings') == self._settings
-        if same and all(mark.get('source') == self._sources.get(name) for name, mark in marks.items()):
+        if same and all(self._accepts(name, mark) for name, mark in marks.items()):
             self._done = set(marks)
             return
         for entry in self._partial.iterdir():
@@ -141,6 +143,9 @@ class OutputFolder:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self._marks.mkdir()
         _write_atomically(record, {'settings': self._settings})
+
+    def _accepts(self, tile: str, mark: dict[str, Any]) -> bool:
+        return tile in self._sources and self._sources[tile].matches(mark.get('source', {}))
 
     def is_done(self, tile: str) -> bool:
         """Whether an earlier run has converted a tile."""
@@ -167,16 +172,16 @@ class OutputFolder:
                 'a rerun continues where this one stopped'
             ) from error
 
-    def mark_done(self, tile: str, source: TileRecord, statistics: dict[str, TileStatistics]) -> None:
+    def mark_done(self, tile: str, statistics: dict[str, TileStatistics]) -> None:
         """Record that all windows of a tile are written.
 
         Args:
             tile: Its name.
-            source: What it was made from.
             statistics: Label pixels of its windows.
         """
         files = {name: [list(entry.size), entry.counts] for name, entry in statistics.items()}
-        _write_atomically(self._marks / f'{tile}.json', {'source': source, 'files': files})
+        record = self._sources[tile].record()
+        _write_atomically(self._marks / f'{tile}.json', {'source': record, 'files': files})
 
     def commit(self) -> None:
         """Write class statistics and the record, then give the folder its final name.
@@ -185,13 +190,15 @@ class OutputFolder:
             UserError: If the final folder has come into being meanwhile.
         """
         statistics: dict[str, dict[str, TileStatistics]] = {}
-        for tile, source in self._sources.items():
-            for name, (size, counts) in _read_json(self._marks / f'{tile}.json')['files'].items():
+        marks = {tile: _read_json(self._marks / f'{tile}.json') for tile in self._sources}
+        for tile, mark in marks.items():
+            for name, (size, counts) in mark['files'].items():
                 entry = TileStatistics((size[0], size[1]), {int(k): v for k, v in counts.items()})
-                statistics.setdefault(source['split'], {})[name] = entry
+                statistics.setdefault(self._sources[tile].split, {})[name] = entry
         for split, files in statistics.items():
             write_class_statistics(self._partial / 'ann_dir' / split / STATISTICS_FILE_NAME, files)
-        record = {'format': _FORMAT, 'version': _VERSION, 'settings': self._settings, 'tiles': self._sources}
+        tiles = {tile: mark['source'] for tile, mark in marks.items()}
+        record = {'format': _FORMAT, 'version': _VERSION, 'settings': self._settings, 'tiles': tiles}
         _write_atomically(self._partial / RECORD, record)
         try:
             os.rename(self._partial, self.folder)

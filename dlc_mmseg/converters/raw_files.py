@@ -53,7 +53,7 @@ class RawFile:
     Attributes:
         path: The file itself, or the zip archive that holds it.
         members: Names inside the archive, from the outermost to the innermost; empty for a plain file.
-        stamp: Changes when the content does: size and time of a plain file, size and CRC in an archive.
+        stamp: Same stamp, same content: size and time of a plain file, size and CRC in an archive.
     """
 
     path: Path
@@ -76,6 +76,17 @@ class RawFile:
 
     def __str__(self) -> str:
         return ':'.join([str(self.path), *self.members])
+
+    def checksum(self) -> str:
+        """Size and CRC-32 of the content, known of an archived file, computed of a plain one.
+
+        Raises:
+            UserError: If the file is gone.
+        """
+        if self.members:
+            return self.stamp
+        data = self.read()
+        return f'{len(data)}-{zlib.crc32(data):08x}'
 
     def read(self) -> bytes:
         """Whole content, in memory: nothing is ever unpacked to disk.

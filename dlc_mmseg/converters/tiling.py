@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dlc_mmseg.converters.output import OutputFolder, TileRecord
+from dlc_mmseg.converters.output import OutputFolder
 from dlc_mmseg.converters.raw_files import RawFile
+from dlc_mmseg.converters.sources import TileSource
 from dlc_mmseg.converters.workers import run_jobs
 from dlc_mmseg.datasets.class_statistics import TileStatistics, count_labels
 from dlc_mmseg.errors import UserError
@@ -39,10 +40,9 @@ class RawTile:
     images: dict[str, RawFile]
     label: RawFile
 
-    def source(self, variant: str) -> TileRecord:
-        """What a converted tile was made from; changes when one of the files does."""
-        files = {'image': self.images[variant], 'label': self.label}
-        return {'split': self.split, **{key: f'{raw.name} {raw.stamp}' for key, raw in files.items()}}
+    def source(self, variant: str) -> TileSource:
+        """What the windows of a variant are made from."""
+        return TileSource(self.split, self.images[variant], self.label)
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def cut_tile(tile: RawTile, folders: dict[str, OutputFolder], cutting: Cutting) 
         for name, box, annotation in zip(names, boxes, annotations, strict=True):
             folder.write('ann_dir', tile.split, name, annotation)
             folder.write('img_dir', tile.split, name, _encode(image[box.slices]))
-        folder.mark_done(tile.name, tile.source(variant), statistics)
+        folder.mark_done(tile.name, statistics)
     return remarks
 
 

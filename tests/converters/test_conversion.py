@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import zipfile
+import zlib
 from argparse import Namespace
 from pathlib import Path
 
@@ -241,4 +242,6 @@ def test_record_says_what_was_converted(raw, tmp_path):
     record = json.loads((tmp_path / 'irrg_32_s16' / 'conversion.json').read_text())
     assert record['settings'] == {'clip_size': 32, 'stride_size': 16, 'dataset': 'Vaihingen'}
     assert record['tiles']['area1']['split'] == 'train'
-    assert record['tiles']['area1']['image'].startswith('top_mosaic_09cm_area1.tif ')
+    data = (raw.root / 'ISPRS_semantic_labeling_Vaihingen/top/top_mosaic_09cm_area1.tif').read_bytes()
+    checksum = f'{len(data)}-{zlib.crc32(data):08x}'
+    assert record['tiles']['area1']['image'] == f'top_mosaic_09cm_area1.tif {checksum}'

@@ -15,6 +15,8 @@ import pytest
 from dlc_mmseg.converters.isprs import convert_isprs
 from dlc_mmseg.converters.output import OutputFolder
 from dlc_mmseg.converters.potsdam import POTSDAM
+from dlc_mmseg.converters.raw_files import RawFile
+from dlc_mmseg.converters.sources import TileSource
 from dlc_mmseg.converters.vaihingen import VAIHINGEN
 from dlc_mmseg.datasets.class_statistics import TileStatistics
 from dlc_mmseg.errors import UserError
@@ -151,6 +153,18 @@ def test_complete_data_is_left_alone(raw, tmp_path, monkeypatch, capsys):
     assert cut_on_rerun(raw, tmp_path / 'o', monkeypatch) == ['2_10']  # rgb only
 
 
+def test_same_content_counts_as_the_same_source(raw, tmp_path, monkeypatch, pack):
+    """Drawn, downloaded or extracted once more, or taken from the package: nothing is cut again."""
+    raw.potsdam('2_10', '2_11', '2_12')
+    out = tmp_path / 'o'
+    interrupted(raw, out, monkeypatch, variants=['irrg'])
+    for path in raw.root.rglob('*.tif'):
+        os.utime(path, (1e9, 1e9))
+    assert cut_on_rerun(raw, out, monkeypatch, variants=['irrg']) == ['2_11', '2_12']
+    raw.root = pack(raw.root, tmp_path / 'packages')
+    assert cut_on_rerun(raw, out, monkeypatch, variants=['irrg']) == []
+
+
 def test_complete_data_from_other_files_is_refused(raw, tmp_path):
     raw.potsdam('2_10', '2_11')
     convert_isprs(POTSDAM, raw.root, tmp_path / 'o', ['irrg'], **CUT)
@@ -171,11 +185,13 @@ def test_foreign_data_is_never_touched(raw, tmp_path):
 
 
 def test_settings_of_complete_data_must_agree(tmp_path):
-    make = lambda settings: OutputFolder(tmp_path / 'd', {'t': {'split': 'train'}}, settings)  # noqa: E731
+    (tmp_path / 't.tif').touch()
+    source = TileSource('train', RawFile(tmp_path / 't.tif'), RawFile(tmp_path / 't.tif'))
+    make = lambda settings: OutputFolder(tmp_path / 'd', {'t': source}, settings)  # noqa: E731
     output = make({'bands': 3})
     with output.opened(('train',)):
         output.write('ann_dir', 'train', 't.png', b'')
-        output.mark_done('t', {'split': 'train'}, {'t.png': TileStatistics((1, 1), {0: 1})})
+        output.mark_done('t', {'t.png': TileStatistics((1, 1), {0: 1})})
         output.commit()
     assert make({'bands': 3}).complete()
     with pytest.raises(UserError, match=r'made with other settings \(bands differ\)'):
