@@ -111,7 +111,9 @@ def convert_state_dict(
     if problems:
         more = f' and {len(problems) - 3} more' if len(problems) > 3 else ''
         target = 'the config' if model is not None else 'its own architecture'
-        raise UserError(f'{describe(architecture)}: does not fit {target}: {"; ".join(problems[:3])}{more}')
+        remedy = 'give the config of this network, or none' if model is not None else 'give a complete checkpoint'
+        first = '; '.join(problems[:3])
+        raise UserError(f'{describe(architecture)}: does not fit {target} ({first}{more}): {remedy}')
     if kind != 'adaptation' or not any(key.startswith('teacher.') for key in expected):
         _strip(conversion, networks[0].new if networks[0] is _IMAGENET else 'student.')
     return conversion
