@@ -62,7 +62,7 @@ def label_patterns(
     if num_classes ** views.shape[1] >= 2**63:
         distinct, counts = torch.unique(views, dim=0, return_counts=True)
         return LabelPatterns(distinct, counts.double())
-    places = num_classes ** torch.arange(views.shape[1], device=views.device)
+    places = num_classes ** torch.arange(views.shape[1] - 1, -1, -1, device=views.device)
     codes, counts = torch.unique((views * places).sum(dim=1), return_counts=True)  # faster than rows
     return LabelPatterns(codes.unsqueeze(1) // places % num_classes, counts.double())
 

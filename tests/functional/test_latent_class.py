@@ -1,0 +1,178 @@
+"""EM of the latent class against the plain likelihood."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from dlc_mmseg.functional import (
+    LatentClassFit,
+    consensus_counts,
+    consensus_model,
+    initial_logits,
+    label_patterns,
+    likelihood_estimate,
+    own_label_step,
+    patterns_of_counts,
+)
+
+TRUTH = torch.tensor([[0.8, 0.15, 0.05], [0.1, 0.7, 0.2], [0.0, 0.25, 0.75]], dtype=torch.float64)
+PRIOR = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+
+
+def _log_likelihood(patterns, weights, transition, prior):
+    """Sum over classes of prior times the labels' probabilities, one pattern after the other."""
+    total = 0.0
+    for labels, weight in zip(patterns.tolist(), weights.tolist(), strict=True):
+        evidence = sum(
+            float(prior[i]) * math.prod(float(transition[i, j]) for j in labels) for i in range(len(prior))
+        )
+        total += weight * math.log(evidence)
+    return total
+
+
+def _start(classes=3):
+    return initial_logits(classes).double().softmax(dim=1), torch.full((classes,), 1 / classes)
+
+
+def _random_patterns(seed=0, views=3, points=200):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(3, (points,), generator=generator)
+    return label_patterns(labels, torch.randint(points, (points, views - 1), generator=generator), 3)
+
+
+def test_patterns_are_the_distinct_multisets():
+    labels = torch.tensor([2, 0, 1, 0])
+    neighbours = torch.tensor([[1, 2], [0, 2], [3, 0], [1, 3]])
+    patterns = label_patterns(labels, neighbours, 3)
+    rows = [tuple(row) for row in patterns.labels.tolist()]
+    found = dict(zip(rows, patterns.weights.tolist(), strict=True))
+    assert found == {(0, 1, 2): 3.0, (0, 0, 0): 1.0}
+    some = label_patterns(labels, neighbours, 3, rows=torch.tensor([3]))
+    assert some.labels.tolist() == [[0, 0, 0]]
+
+
+def test_long_patterns_of_many_classes_do_not_overflow():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(150, (40,), generator=generator)
+    neighbours = torch.randint(40, (40, 9), generator=generator)
+    patterns = label_patterns(labels, neighbours, 150)
+    expected = torch.cat([labels.unsqueeze(1), labels[neighbours]], dim=1).sort(dim=1).values.unique(dim=0)
+    assert torch.equal(patterns.labels, expected)
+
+
+def test_patterns_of_counts_equal_those_of_points():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(4, (300,), generator=generator)
+    neighbours = torch.randint(300, (300, 2), generator=generator)
+    direct = label_patterns(labels, neighbours, 4)
+    through = patterns_of_counts(300 * consensus_counts(labels, neighbours, 4).third)
+    kept = through.weights > 0
+    assert torch.equal(through.labels[kept], direct.labels)
+    torch.testing.assert_close(through.weights[kept], direct.weights, atol=1e-3, rtol=0)
+    assert len(through.labels) == 4 * 5 * 6 // 6
+
+
+@pytest.mark.parametrize('views', [2, 3, 5])
+def test_every_step_raises_the_likelihood(views):
+    patterns = _random_patterns(views=views)
+    values = [
+        _log_likelihood(*patterns, *likelihood_estimate(*patterns, *_start(), max_iterations=steps, tolerance=0))
+        for steps in range(6)
+    ]
+    assert all(later > earlier for earlier, later in itertools.pairwise(values))
+
+
+def test_one_step_by_hand():
+    patterns, weights = torch.tensor([[0, 0, 1], [1, 1, 1]]), torch.tensor([2.0, 3.0])
+    transition = torch.tensor([[0.9, 0.1], [0.2, 0.8]], dtype=torch.float64)
+    prior = torch.tensor([0.6, 0.4], dtype=torch.float64)
+    counts, mass = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    for labels, weight in zip(patterns, weights, strict=True):
+        joint = prior * transition[:, labels].prod(dim=1)
+        share = weight * joint / joint.sum()
+        mass += share
+        for label in labels:
+            counts[:, label] += share
+    fit = likelihood_estimate(patterns, weights, transition, prior, max_iterations=1)
+    torch.testing.assert_close(fit.transition, counts / counts.sum(dim=1, keepdim=True))
+    torch.testing.assert_close(fit.prior, mass / 5)
+
+
+def test_exact_shares_give_back_the_truth():
+    patterns = patterns_of_counts(consensus_model(TRUTH, PRIOR).third)
+    fit = likelihood_estimate(*patterns, *_start(), max_iterations=1500, tolerance=0)
+    torch.testing.assert_close(fit.transition, TRUTH, atol=5e-3, rtol=0)
+    torch.testing.assert_close(fit.prior, PRIOR, atol=5e-3, rtol=0)
+
+
+def test_stopping_rule():
+    patterns = _random_patterns()
+    coarse = likelihood_estimate(*patterns, *_start(), tolerance=1e-2)
+    fine = likelihood_estimate(*patterns, *_start(), tolerance=1e-10)
+    assert _log_likelihood(*patterns, *coarse) < _log_likelihood(*patterns, *fine)
+    start = likelihood_estimate(*patterns, *_start(), max_iterations=0)
+    torch.testing.assert_close(start.transition, _start()[0])
+
+
+def test_prior_counts_are_maximum_a_posteriori():
+    patterns, (start, shares) = _random_patterns(), _start()
+    belief = 50 * TRUTH
+    fit = likelihood_estimate(*patterns, start, shares, prior_counts=belief, tolerance=1e-13, max_iterations=5000)
+
+    def objective(transition):
+        penalty = float((belief * transition.clamp_min(1e-300).log()).sum())
+        return _log_likelihood(*patterns, transition, fit.prior) + penalty
+
+    best = objective(fit.transition)
+    for i in range(3):
+        for j, k in itertools.permutations(range(3), 2):
+            moved = fit.transition.clone()
+            step = min(1e-3, float(moved[i, k]))
+            moved[i, j] += step
+            moved[i, k] -= step
+            assert objective(moved) <= best + 1e-9
+    strong = likelihood_estimate(*patterns, start, shares, prior_counts=1e9 * TRUTH)
+    torch.testing.assert_close(strong.transition, TRUTH, atol=1e-5, rtol=0)
+
+
+def test_class_that_starts_without_prior_stays_out():
+    patterns, (start, _) = _random_patterns(), _start()
+    fit = likelihood_estimate(*patterns, start, torch.tensor([0.5, 0.5, 0.0]))
+    assert fit.prior[2] == 0
+    assert torch.equal(fit.transition[2], start[2])
+    assert fit.transition.isfinite().all()
+    believed = likelihood_estimate(*patterns, start, torch.tensor([0.5, 0.5, 0.0]), prior_counts=TRUTH)
+    torch.testing.assert_close(believed.transition[2], TRUTH[2])
+
+
+def test_impossible_patterns_and_no_patterns_give_no_nan():
+    identity, shares = torch.eye(2), torch.tensor([0.5, 0.5])
+    fit = likelihood_estimate(torch.tensor([[0, 1, 1]]), torch.ones(1), identity, shares)
+    assert fit.transition.isfinite().all()
+    assert fit.prior.isfinite().all()
+    unseen = torch.tensor([[0, 1, 1]]), torch.zeros(1)
+    none = likelihood_estimate(*unseen, identity, shares, tolerance=0, max_iterations=3)
+    torch.testing.assert_close(none.transition, identity.double())
+    torch.testing.assert_close(none.prior, shares.double())
+
+
+def test_own_label_step_by_hand():
+    patterns, own = torch.tensor([[0, 0, 1], [1, 1, 1], [2, 0, 2]]), torch.tensor([0, 1, 2])
+    counts = torch.zeros(3, 3, dtype=torch.float64)
+    for labels, label in zip(patterns, own, strict=True):
+        joint = PRIOR * TRUTH[:, labels].prod(dim=1)
+        counts[:, label] += joint / joint.sum()
+    fit = own_label_step(patterns, own, LatentClassFit(TRUTH, PRIOR))
+    torch.testing.assert_close(fit.transition, counts / counts.sum(dim=1, keepdim=True))
+    torch.testing.assert_close(fit.prior, counts.sum(dim=1) / 3)
+
+
+def test_wrong_shapes_are_named():
+    with pytest.raises(ValueError, match='patterns'):
+        likelihood_estimate(torch.zeros(4, 3).long(), torch.ones(3), *_start())
+    with pytest.raises(ValueError, match='tolerance'):
+        likelihood_estimate(torch.zeros(4, 3).long(), torch.ones(4), *_start(), tolerance=-1)
