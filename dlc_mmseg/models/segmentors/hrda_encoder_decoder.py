@@ -52,7 +52,8 @@ class HRDAEncoderDecoder(EncoderDecoder):
             for scales 0.5 and 1 at stride 4), crops fall on whole cells; otherwise cells are rounded.
         min_size: Least side in pixels that the network sees: 64 lets MiT's first stage (reduction 8 on stride
             4) work at scale 0.5.
-        detail_batch_size: Most windows of all images that go through the network at once at test time.
+        detail_batch_size: Most windows of all images that go through the network at once at test time; a teacher
+            with batch statistics normalises over these (all of them in the published setting: 72).
         neck: Neck config.
         auxiliary_head: Must be None: HRDA has no auxiliary head.
         train_cfg: As in any MMSegmentation segmentor.
