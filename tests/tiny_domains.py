@@ -68,4 +68,5 @@ def shade(item: dict[str, Any]) -> int:
 
 def global_states() -> tuple[Any, ...]:
     """Comparable copy of the three global generators' states."""
-    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    _, key, position, *_ = np.random.get_state()
+    return random.getstate(), key.tolist(), position, torch.get_rng_state().tolist()

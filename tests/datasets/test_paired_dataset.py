@@ -106,7 +106,12 @@ def test_draws_visit_every_image_once_per_pass(source: Path, target: Path) -> No
     for domain, size in (('source', 4), ('target', 3)):
         seen = [shade(item[domain]) for item in items]
         assert all(len(set(seen[start : start + size])) == size for start in range(0, 24, size))
-    assert len({(shade(item['source']), shade(item['target'])) for item in items}) > 6
+
+
+def test_pairs_change_from_pass_to_pass_also_between_domains_of_one_size(tmp_path: Path, source: Path) -> None:
+    dataset = _pair(source, write_domain(tmp_path / 'same size', 4))
+    items = [dataset[Draw(3, ordinal)] for ordinal in range(24)]
+    assert len({(shade(item['source']), shade(item['target'])) for item in items}) > 8
 
 
 @pytest.mark.parametrize('rare', [None, RARE])
