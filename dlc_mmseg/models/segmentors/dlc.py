@@ -11,7 +11,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
-from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor, TargetBatch, TeacherOutput
+from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
+from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 from dlc_mmseg.models.transition_matrix import draw_points
 
 

@@ -3,67 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from mmengine.optim import OptimWrapper
-from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
-from torch import Tensor, nn
+from torch import Tensor
 
-from dlc_mmseg.functional.pseudo_label import PseudoLabels, pseudo_labels
-from dlc_mmseg.models.segmentors.head_logits import HeadLogits, check_segmentor, training_logits
-from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint
-from dlc_mmseg.models.segmentors.teacher import (
-    first_output,
-    make_teacher,
-    set_teacher_mode,
-    unwrapped,
-    update_teacher,
-)
-
-
-class TeacherOutput(NamedTuple):
-    """What the teacher says of a target batch.
-
-    Attributes:
-        pseudo: Pseudo-labels, weights and confidences, each of shape (B, H, W).
-        logits: Teacher logits, shape (B, K, H, W).
-        features: The teacher's backbone features, a tuple of (B, D, h, w), shallow to deep.
-        valid: Shape (B, H, W), bool: False on pixels that only pad a small tile.
-    """
-
-    pseudo: PseudoLabels
-    logits: Tensor
-    features: tuple[Tensor, ...]
-    valid: Tensor
-
-
-class TargetBatch(NamedTuple):
-    """Target images as the student sees them, with what it should say.
-
-    Attributes:
-        name: Prefix of the logged losses.
-        images: Shape (B, C, H, W).
-        labels: Shape (B, H, W).
-        weight: Weight of each pixel, shape (B, H, W).
-        pseudo_labelled: Shape (B, H, W), bool: True where the label is a pseudo-label, False where it is true.
-        loss_weight: Weight of the batch.
-    """
-
-    name: str
-    images: Tensor
-    labels: Tensor
-    weight: Tensor
-    pseudo_labelled: Tensor
-    loss_weight: float
+from dlc_mmseg.functional.pseudo_label import pseudo_labels
+from dlc_mmseg.models.segmentors.branch_step import step_by_branches
+from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
+from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput, stacked_labels, valid_pixels
+from dlc_mmseg.models.segmentors.teacher import first_output, set_teacher_mode, unwrapped, update_teacher
+from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
 
 @MODELS.register_module()
-class MeanTeacherSegmentor(BaseSegmentor):
+class MeanTeacherSegmentor(WrappingSegmentor):
     """Wraps any dense MMSegmentation segmentor for adaptation to an unlabelled target domain.
 
     One iteration: the teacher follows the student; the student learns from the labelled source batch, from target
@@ -115,11 +74,8 @@ class MeanTeacherSegmentor(BaseSegmentor):
         quality_weight: Literal['image', 'batch'] = 'image',
         predict_with: Literal['student', 'teacher'] = 'student',
     ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor)
-        _check_arguments(teacher_momentum, pseudo_label_threshold, pseudo_label_margins, quality_weight, predict_with)
-        self.student = MODELS.build(segmentor)
-        self.num_classes = check_segmentor(self.student)
-        self.teacher = make_teacher(self.student)
+        super().__init__(segmentor, data_preprocessor, predict_with)
+        _check_arguments(teacher_momentum, pseudo_label_threshold, pseudo_label_margins, quality_weight)
         self.class_mix = _build(class_mix)
         self.masked_consistency = _build(masked_consistency)
         self.strong_augmentation = _build(strong_augmentation)
@@ -132,12 +88,8 @@ class MeanTeacherSegmentor(BaseSegmentor):
         self.pseudo_label_threshold = pseudo_label_threshold
         self.pseudo_label_margins = pseudo_label_margins
         self.quality_weight = quality_weight
-        self.predict_with = predict_with
         self.iteration: Tensor
         self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
-        accept_plain_checkpoint(self)
-
-    # ---- training ------------------------------------------------------------------------------------------------
 
     def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One iteration; each branch is back-propagated as soon as it is computed.
@@ -152,21 +104,7 @@ class MeanTeacherSegmentor(BaseSegmentor):
         self.follow_student()
         with optim_wrapper.optim_context(self):
             batch = self.data_preprocessor(data, True)
-        branches = self.loss_branches(**batch)
-        log_vars: dict[str, Tensor] = {}
-        total = torch.zeros((), device=self.iteration.device)
-        while True:
-            with optim_wrapper.optim_context(self):
-                branch = next(branches, None)
-            if branch is None:
-                break
-            loss, branch_log = self.parse_losses(branch)
-            log_vars.update(branch_log)
-            if isinstance(loss, Tensor) and loss.requires_grad:
-                total = total + loss.detach()
-                _accumulate_gradients(loss, optim_wrapper)
-        _update_parameters(optim_wrapper)
-        return {**log_vars, 'loss': total}
+        return step_by_branches(self, self.loss_branches(**batch), optim_wrapper)
 
     def loss(self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]) -> dict[str, Tensor]:
         """All losses of one iteration in one graph (for callers that do not use `train_step`).
@@ -218,7 +156,7 @@ class MeanTeacherSegmentor(BaseSegmentor):
         with first_output(unwrapped(self.student).backbone) as features:
             losses = dict(self.student.loss(images, data_samples))
         if self.feature_distance is not None:
-            labels = _stacked_labels(data_samples)
+            labels = stacked_labels(data_samples)
             losses['loss_feature_distance'] = self.feature_distance(images, features[0][-1], labels)
         return dict(add_prefix(losses, 'source'))
 
@@ -241,7 +179,7 @@ class MeanTeacherSegmentor(BaseSegmentor):
         """The batches that the student learns the target domain from."""
         target, (labels, weight, _) = inputs['target'], teacher.pseudo
         if self.class_mix is not None:
-            source_labels = _stacked_labels(data_samples['source'])
+            source_labels = stacked_labels(data_samples['source'])
             mixed = self.class_mix(inputs['source'], source_labels, target, labels, weight, self.num_classes)
             images = self._augmented(mixed.images)
             yield TargetBatch('mix', images, mixed.labels, mixed.weight, ~mixed.pasted, self.class_mix.loss_weight)
@@ -306,7 +244,7 @@ class MeanTeacherSegmentor(BaseSegmentor):
             margins=self.pseudo_label_margins,
             per_image=self.quality_weight == 'image',
         )
-        valid = _valid_pixels(images, data_samples)
+        valid = valid_pixels(images, data_samples)
         pseudo = pseudo._replace(weight=pseudo.weight * valid)
         return TeacherOutput(pseudo, logits, features[0], valid)
 
@@ -329,39 +267,13 @@ class MeanTeacherSegmentor(BaseSegmentor):
         if self.feature_distance is not None:
             self.feature_distance.start_from(self.student.backbone)
 
-    # ---- inference: the chosen network does it all ---------------------------------------------------------------
-
-    @property
-    def inference_network(self) -> nn.Module:
-        """The network that validates and tests."""
-        return self.teacher if self.predict_with == 'teacher' else unwrapped(self.student)
-
-    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
-        """Segment images of shape (B, C, H, W), as the wrapped segmentor's ``test_cfg`` says."""
-        predictions: list[SegDataSample] = self.inference_network.predict(inputs, data_samples)
-        return predictions
-
-    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Features of the inference network for images of shape (B, C, H, W)."""
-        return tuple(self.inference_network.extract_feat(inputs))
-
-    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict[str, Any]]) -> Tensor:
-        """Logits (B, K, H, W) of the inference network for images of shape (B, C, H, W)."""
-        logits: Tensor = self.inference_network.encode_decode(inputs, batch_data_samples)
-        return logits
-
-    def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
-        """Raw head output, for FLOP counting and export."""
-        output: Tensor = self.inference_network._forward(inputs, data_samples)
-        return output
-
 
 def _build(config: dict[str, Any] | None) -> Any:
     return None if config is None else MODELS.build(config)
 
 
 def _check_arguments(
-    momentum: float, threshold: float, margins: tuple[int, int, int, int], quality_weight: str, predict_with: str
+    momentum: float, threshold: float, margins: tuple[int, int, int, int], quality_weight: str
 ) -> None:
     if not 0 < momentum <= 1:
         raise ValueError(f'teacher_momentum is {momentum}: give the share of the student per step, in (0, 1]')
@@ -371,35 +283,3 @@ def _check_arguments(
         raise ValueError(f'pseudo_label_margins is {margins}: give four pixels counts (top, bottom, left, right)')
     if quality_weight not in ('image', 'batch'):
         raise ValueError(f"quality_weight is {quality_weight!r}: choose 'image' or 'batch'")
-    if predict_with not in ('student', 'teacher'):
-        raise ValueError(f"predict_with is {predict_with!r}: choose 'student' or 'teacher'")
-
-
-def _stacked_labels(data_samples: list[SegDataSample]) -> Tensor:
-    return torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
-
-
-def _valid_pixels(images: Tensor, data_samples: list[SegDataSample] | None) -> Tensor:
-    """False on the right and bottom padding of tiles smaller than the crop; shape (B, H, W)."""
-    batch_size, _, height, width = images.shape
-    valid = torch.ones(batch_size, height, width, dtype=torch.bool, device=images.device)
-    for index, sample in enumerate(data_samples or ()):
-        _, right, _, bottom = sample.metainfo.get('padding_size', (0, 0, 0, 0))
-        if right or bottom:
-            valid[index, height - bottom :, :] = False
-            valid[index, :, width - right :] = False
-    return valid
-
-
-def _accumulate_gradients(loss: Tensor, optim_wrapper: OptimWrapper) -> None:
-    """Back-propagate one branch; MMEngine counts backward calls as iterations, so the count is put back."""
-    optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-    optim_wrapper._inner_count -= 1
-
-
-def _update_parameters(optim_wrapper: OptimWrapper) -> None:
-    """Count one iteration and, unless gradients are still accumulated, step the optimizer."""
-    optim_wrapper._inner_count += 1
-    if optim_wrapper.should_update():
-        optim_wrapper.step()
-        optim_wrapper.zero_grad()

@@ -1,0 +1,71 @@
+"""A segmentor that wraps a student and its teacher, and predicts with one of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from dlc_mmseg.models.segmentors.head_logits import check_segmentor
+from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint
+from dlc_mmseg.models.segmentors.teacher import make_teacher, unwrapped
+
+
+class WrappingSegmentor(BaseSegmentor):
+    """Student and teacher of one structure behind the interface of a single segmentor.
+
+    Args:
+        segmentor: Config of the segmentor, an EncoderDecoder or subclass.
+        data_preprocessor: Config of the preprocessor.
+        predict_with: The network that validates and tests, ``student`` or ``teacher``.
+
+    Attributes:
+        student: The trained segmentor.
+        teacher: Its moving average.
+        num_classes: Number of classes K.
+
+    Raises:
+        ValueError: If ``predict_with`` is neither, or the segmentor cannot be trained on pseudo-labels.
+    """
+
+    def __init__(
+        self,
+        segmentor: dict[str, Any],
+        data_preprocessor: dict[str, Any] | None,
+        predict_with: Literal['student', 'teacher'],
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor)
+        if predict_with not in ('student', 'teacher'):
+            raise ValueError(f"predict_with is {predict_with!r}: choose 'student' or 'teacher'")
+        self.student = MODELS.build(segmentor)
+        self.num_classes = check_segmentor(self.student)
+        self.teacher = make_teacher(self.student)
+        self.predict_with = predict_with
+        accept_plain_checkpoint(self)
+
+    @property
+    def inference_network(self) -> nn.Module:
+        """The network that validates and tests."""
+        return self.teacher if self.predict_with == 'teacher' else unwrapped(self.student)
+
+    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+        """Segment images of shape (B, C, H, W), as the wrapped segmentor's ``test_cfg`` says."""
+        predictions: list[SegDataSample] = self.inference_network.predict(inputs, data_samples)
+        return predictions
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Features of the inference network for images of shape (B, C, H, W)."""
+        return tuple(self.inference_network.extract_feat(inputs))
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict[str, Any]]) -> Tensor:
+        """Logits (B, K, H, W) of the inference network for images of shape (B, C, H, W)."""
+        logits: Tensor = self.inference_network.encode_decode(inputs, batch_data_samples)
+        return logits
+
+    def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
+        """Raw head output, for FLOP counting and export."""
+        output: Tensor = self.inference_network._forward(inputs, data_samples)
+        return output
