@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 
-.PHONY: help test test-lowest lint demo clean
+.PHONY: help test test-lowest lint style types demo clean
 help:
 	@echo 'make test         run the tests, in .venv-test; PYTEST_ARGS=tests/functional takes a part of them'
 	@echo 'make test-lowest  the same with the lowest supported versions, in .venv-lowest'
@@ -31,8 +31,10 @@ test test-lowest:
 	OMP_NUM_THREADS=1 $(<D)/bin/python -m pytest \
 	    --numprocesses logical --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
-lint: .venv-test/installed
+lint: style types
+style: .venv-test/installed
 	$(<D)/bin/ruff check .
+types: .venv-test/installed
 	$(<D)/bin/mypy
 
 demo: .venv-demo/installed
