@@ -8,7 +8,7 @@ import numpy as np
 
 from dlc_mmseg.converters.demo_canvas import BUILDING, Array, Canvas, LocalPatch, Material, Points
 
-TILES_RED = Material(bands=(0.44, 0.36, 0.17, 0.11), other=(0.36, 0.28, 0.15, 0.10), fine=0.05, mid=0.04)
+TILES_RED = Material(bands=(0.45, 0.33, 0.185, 0.12), other=(0.37, 0.27, 0.165, 0.11), fine=0.05, mid=0.04)
 TILES_BROWN = Material(bands=(0.27, 0.21, 0.14, 0.11), other=(0.22, 0.17, 0.12, 0.10), fine=0.05, mid=0.04)
 SLATE = Material(bands=(0.15, 0.14, 0.14, 0.145), fine=0.05, mid=0.04)
 METAL = Material(bands=(0.50, 0.50, 0.50, 0.49), fine=0.02, mid=0.03)

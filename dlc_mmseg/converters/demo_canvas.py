@@ -39,8 +39,9 @@ class Material:
     coarse: float = 0.04
 
     def tinted(self, rng: np.random.Generator, spread: float = 0.1, hue: float = 0.05) -> Material:
-        """Return the same surface with another brightness and a slightly other colour."""
-        gain = np.exp(rng.normal(0.0, spread) + rng.normal(0.0, hue, 4))
+        """Return the same surface with another brightness, a little warmer or colder."""
+        warmth = rng.normal(0.0, 1.5 * hue) * np.array([0.6, 0.4, -0.2, -0.8])
+        gain = np.exp(rng.normal(0.0, spread) + warmth + rng.normal(0.0, 0.4 * hue, 4))
         bands = tuple(float(v) for v in np.clip(np.array(self.bands) * gain, 0.01, 0.95))
         other = None if self.other is None else tuple(
             float(v) for v in np.clip(np.array(self.other) * gain, 0.01, 0.95))
@@ -81,14 +82,25 @@ class LocalPatch(Patch):
 
 
 def noise(rng: np.random.Generator, side: int, scale: float) -> Array:
-    """Draw a smooth square random field with structures of about `scale` pixels; mean 0, deviation 1."""
-    total = np.zeros((side, side), np.float32)
+    """Draw a smooth square random field with structures of about `scale` pixels; mean 0, deviation about 1."""
+    step = max(int(scale / 8), 1)  # the finest octave is scale / 4 pixels wide: coarser sampling loses nothing
+    coarse = -(-side // step)
+    total = np.zeros((coarse, coarse), np.float32)
     for octave, weight in ((1.0, 1.0), (0.5, 0.55), (0.25, 0.3)):
         cells = max(int(np.ceil(side / max(scale * octave, 1.0))) + 3, 4)
         field = rng.standard_normal((cells, cells), dtype=np.float32)
-        total += weight * cv2.resize(field, (side, side), interpolation=cv2.INTER_CUBIC)
-    total -= total.mean()
-    return np.asarray(total / max(float(total.std()), 1e-6), np.float32)
+        total += weight * cv2.resize(field, (coarse, coarse), interpolation=cv2.INTER_CUBIC)
+    total = (total - total.mean()) / max(float(total.std()), 1e-6)
+    return np.asarray(cv2.resize(total, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def soft_slope(height: Array, pixel: float, steepest: float) -> tuple[Array, Array]:
+    """Gradient of a height field along x and y, bent so that it stays below `steepest`; 0 in a single row or column."""
+    def along(axis: int) -> Array:
+        if height.shape[axis] < 2:
+            return np.zeros_like(height)
+        return np.asarray(steepest * np.tanh(np.gradient(height, pixel, axis=axis) / steepest), np.float32)
+    return along(1), along(0)
 
 
 class Canvas:

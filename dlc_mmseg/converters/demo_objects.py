@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlc_mmseg.converters.demo_canvas import (CAR, CLUTTER, IMPERVIOUS, Bands, Canvas, LocalPatch, Material, Patch,
-                                              Points)
+from dlc_mmseg.converters.demo_canvas import (
+    CAR,
+    CLUTTER,
+    IMPERVIOUS,
+    Bands,
+    Canvas,
+    LocalPatch,
+    Material,
+    Patch,
+    Points,
+    soft_slope,
+)
 
 ASPHALT = Material(bands=(0.21, 0.20, 0.195, 0.185), other=(0.26, 0.25, 0.24, 0.22), grain=0.04, fine=0.03, mid=0.04)
 PAVERS = Material(bands=(0.35, 0.33, 0.31, 0.28), other=(0.29, 0.275, 0.26, 0.24), grain=0.05, fine=0.05, mid=0.04)
@@ -13,7 +23,7 @@ CONCRETE = Material(bands=(0.42, 0.40, 0.38, 0.35), other=(0.36, 0.34, 0.32, 0.2
 KERB = Material(bands=(0.44, 0.43, 0.42, 0.40))
 PAINT = Material(bands=(0.68, 0.68, 0.68, 0.66), grain=0.03, fine=0.10, mid=0.08)
 SOIL = Material(bands=(0.40, 0.31, 0.24, 0.17), other=(0.32, 0.24, 0.18, 0.13), grain=0.07, fine=0.10, mid=0.10)
-RUBBLE = Material(bands=(0.44, 0.41, 0.37, 0.32), other=(0.36, 0.31, 0.26, 0.21), grain=0.14, fine=0.18, mid=0.08)
+RUBBLE = Material(bands=(0.39, 0.36, 0.32, 0.27), other=(0.33, 0.28, 0.23, 0.18), grain=0.14, fine=0.18, mid=0.08)
 WATER = Material(bands=(0.04, 0.11, 0.34, 0.44), grain=0.01, fine=0.03, mid=0.05)
 POND = Material(bands=(0.03, 0.06, 0.085, 0.08), grain=0.01, fine=0.04, mid=0.06)
 COURT = Material(bands=(0.40, 0.30, 0.17, 0.12), grain=0.03, fine=0.02)
@@ -105,13 +115,17 @@ class Yard:
     def __init__(self, canvas: Canvas, rng: np.random.Generator) -> None:
         self.canvas, self.rng = canvas, rng
 
-    def blob(self, centre: Points, radius: float, ragged: float = 0.25) -> LocalPatch | None:
-        """An irregular roundish patch."""
-        patch = self.canvas.local(centre, np.array([1.0, 0.0]), radius * 1.6, radius * 1.6)
+    def blob(self, centre: Points, radius: float, ragged: float = 0.14) -> LocalPatch | None:
+        """An irregular roundish patch whose outline swings by about `ragged` of the radius."""
+        patch = self.canvas.local(centre, np.array([1.0, 0.0]), radius * 1.7, radius * 1.7)
+        phases, weights = self.rng.uniform(0, 2 * np.pi, 4), self.rng.normal(0, ragged, 4)
         if patch is None:
             return None
-        distance = np.hypot(patch.u, patch.v) / radius
-        return patch.within(distance + ragged * (0.6 * self.canvas.coarse[patch.roi] + 0.12 * self.canvas.mid[patch.roi]) < 1)
+        bearing = np.arctan2(patch.v, patch.u)
+        outline = 1 + sum(w / (1 + 0.3 * k) * np.sin((k + 2) * bearing + p)
+                          for k, (w, p) in enumerate(zip(weights, phases, strict=True)))
+        return patch.within(np.hypot(patch.u, patch.v) < radius * np.clip(outline + 0.04 * self.canvas.mid[patch.roi],
+                                                                          0.4, 1.6))
 
     def soil(self, outline: Points) -> None:
         """Bare ground of a construction site, with wheel tracks."""
@@ -129,10 +143,9 @@ class Yard:
         if patch is None:
             return
         rise = 0.55 * np.maximum(radius * 1.3 - np.hypot(patch.u, patch.v), 0) + 0.2 * self.canvas.fine[patch.roi]
-        dy, dx = np.gradient(rise, self.canvas.pixel)
         material = (RUBBLE if self.rng.random() < 0.6 else SOIL).tinted(self.rng, 0.15)
         self.canvas.paint(patch, material, CLUTTER, height=rise.astype(np.float32),
-                          slope=(np.clip(dx, -1.5, 1.5).astype(np.float32), np.clip(dy, -1.5, 1.5).astype(np.float32)))
+                          slope=soft_slope(rise, self.canvas.pixel, 1.2))
 
     def container(self, centre: Points, axis: Points, length: float = 6.1) -> None:
         """A shipping container or skip with ribbed top."""
@@ -152,7 +165,7 @@ class Yard:
 
     def pond(self, centre: Points, radius: float) -> None:
         """Open water."""
-        self.canvas.paint(self.blob(centre, radius, 0.45), POND, CLUTTER, height=0.0)
+        self.canvas.paint(self.blob(centre, radius, 0.2), POND, CLUTTER, height=0.0)
 
     def court(self, centre: Points, axis: Points) -> None:
         """A tennis court with its lines."""

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlc_mmseg.converters.demo_canvas import LOW_VEGETATION, TREE, Array, Canvas, LocalPatch, Material, Points
+from dlc_mmseg.converters.demo_canvas import (
+    LOW_VEGETATION,
+    TREE,
+    Array,
+    Canvas,
+    LocalPatch,
+    Material,
+    Points,
+    soft_slope,
+)
 
-LAWN = Material(bands=(0.50, 0.085, 0.125, 0.06), other=(0.41, 0.16, 0.155, 0.085), grain=0.07, fine=0.07, mid=0.07,
+LAWN = Material(bands=(0.50, 0.08, 0.13, 0.06), other=(0.41, 0.15, 0.16, 0.08), grain=0.07, fine=0.07, mid=0.07,
                 coarse=0.06)
 MEADOW = Material(bands=(0.44, 0.12, 0.14, 0.075), other=(0.39, 0.21, 0.19, 0.12), grain=0.08, fine=0.10, mid=0.08)
 BARE = Material(bands=(0.34, 0.24, 0.20, 0.14), other=(0.42, 0.15, 0.15, 0.09), grain=0.08, fine=0.08)
@@ -52,8 +61,7 @@ class Gardener:
         inside = lumps > 0
         rough = lumps + 0.16 * spread * radius * self.canvas.fine[patch.roi] * inside
         height = np.maximum(top - float(lumps.max(initial=0.0)), 0.0) + rough
-        dy, dx = np.gradient(np.where(inside, rough, 0.0), self.canvas.pixel)
-        slope = ((0.9 * np.tanh(dx)).astype(np.float32), (0.9 * np.tanh(dy)).astype(np.float32))
+        slope = soft_slope(np.where(inside, rough, np.float32(0)), self.canvas.pixel, 0.9)
         depth = 0.72 + 0.36 * lumps / max(float(lumps.max(initial=0.0)), 1e-3)
         self.canvas.paint(patch.within(inside), material, label, height=height.astype(np.float32), slope=slope,
                           shade=depth.astype(np.float32), on_top=True)
