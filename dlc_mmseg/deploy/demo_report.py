@@ -15,6 +15,7 @@ from PIL import Image
 from dlc_mmseg.deploy.predicting import load_model, predictions
 from dlc_mmseg.engine.pictures import colour_labels, displayable, draw_matrices, side_by_side
 from dlc_mmseg.functional.confusion import confusion_counts, true_transition
+from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 
 
 class Row(NamedTuple):
@@ -56,16 +57,16 @@ def draw_predictions(config_file: Path, checkpoint: Path, out_file: Path, *, tit
     """
     config = _config(config_file)
     model = load_model(config, checkpoint)
-    meta = _meta(config)
+    classes, palette = _classes(config)
     rows = []
     for prediction in predictions(model, config.val_dataloader.dataset, count):
         assert prediction.labels is not None
         panels = [
             (prediction.name, displayable(prediction.image.numpy())),
-            ('label', colour_labels(prediction.labels.numpy(), meta['palette'])),
-            (title, colour_labels(prediction.predicted.numpy(), meta['palette'])),
+            ('label', colour_labels(prediction.labels.numpy(), palette)),
+            (title, colour_labels(prediction.predicted.numpy(), palette)),
         ]
-        rows.append(torch.from_numpy(side_by_side(panels, list(zip(meta['classes'], meta['palette'], strict=True)))))
+        rows.append(torch.from_numpy(side_by_side(panels, list(zip(classes, palette, strict=True)))))
     Image.fromarray(torch.cat(rows).numpy()).save(out_file)
 
 
@@ -80,10 +81,11 @@ def draw_confusions(config_file: Path, checkpoint: Path, out_file: Path) -> None
     config = _config(config_file)
     config.model.predict_with = 'teacher'
     model = load_model(config, checkpoint)
+    assert isinstance(model, DLCSegmentor)
     training = config.train_dataloader.dataset.target
     prefix = {**training.data_prefix, 'seg_map_path': 'ann_dir/train'}
     labelled = {**config.val_dataloader.dataset, 'data_prefix': prefix}
-    classes = _meta(config)['classes']
+    classes, _ = _classes(config)
     counts = torch.zeros(len(classes), len(classes), dtype=torch.long)
     for prediction in predictions(model, labelled):
         assert prediction.labels is not None
@@ -99,6 +101,7 @@ def _config(config_file: Path) -> Config:
     return Config.fromfile(config_file)
 
 
-def _meta(config: Config) -> dict[str, Sequence[str] | Sequence[Sequence[int]]]:
-    meta: dict[str, Sequence[str] | Sequence[Sequence[int]]] = DATASETS.build(config.val_dataloader.dataset).metainfo
-    return meta
+def _classes(config: Config) -> tuple[Sequence[str], Sequence[Sequence[int]]]:
+    """Names and RGB colours of the classes."""
+    meta = DATASETS.build(config.val_dataloader.dataset).metainfo
+    return meta['classes'], meta['palette']

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.errors import UserError
@@ -32,7 +33,7 @@ class Prediction(NamedTuple):
     predicted: Tensor
 
 
-def load_model(config: Config, checkpoint: str | Path, device: str = 'cpu') -> nn.Module:
+def load_model(config: Config, checkpoint: str | Path, device: str = 'cpu') -> BaseSegmentor:
     """Build a config's model and load a checkpoint into it, without fetching initial weights.
 
     Args:
@@ -47,18 +48,19 @@ def load_model(config: Config, checkpoint: str | Path, device: str = 'cpu') -> n
         UserError: If the checkpoint is missing, damaged, unsafe, or does not fit the model.
     """
     init_default_scope('mmseg')
-    model: nn.Module = MODELS.build(config.model)
+    model: BaseSegmentor = MODELS.build(config.model)
     loaded = load_checkpoint_file(checkpoint)
     try:
         model.load_state_dict(loaded.get('state_dict', loaded))
     except RuntimeError as error:
         reason = ' '.join(str(error).split())[:300]
         raise UserError(f'{checkpoint}: does not fit the model of the config ({reason})') from error
-    return model.to(device).eval()
+    model.to(device).eval()
+    return model
 
 
 @torch.no_grad()
-def predictions(model: nn.Module, dataset: dict[str, Any], limit: int | None = None) -> Iterator[Prediction]:
+def predictions(model: BaseSegmentor, dataset: dict[str, Any], limit: int | None = None) -> Iterator[Prediction]:
     """Predict the images of a dataset one by one, spread evenly over it.
 
     Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
@@ -27,7 +27,8 @@ def colour_labels(labels: NDArray[np.integer], palette: Sequence[Sequence[int]],
     """
     table = np.full((256, 3), unknown, dtype=np.uint8)
     table[: len(palette)] = np.asarray(palette, dtype=np.uint8)
-    return table[np.clip(labels, 0, 255)]
+    coloured: Image = table[np.clip(labels, 0, 255)]
+    return coloured
 
 
 def displayable(image: NDArray[np.generic]) -> Image:
@@ -56,7 +57,8 @@ def side_by_side(panels: Sequence[tuple[str, Image]], legend: Sequence[tuple[str
         axis.set_title(title, fontsize=9)
         axis.set_axis_off()
     handles = [
-        mpl.patches.Patch(facecolor=np.asarray(colour) / 255, edgecolor='0.4', label=name) for name, colour in legend
+        Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor='0.4', label=name)
+        for name, (red, green, blue) in legend
     ]
     if handles:
         columns = min(len(handles), 8)
@@ -102,5 +104,6 @@ def draw_matrices(
 
 def _rendered(figure: Figure) -> Image:
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels: Image = np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+    return pixels

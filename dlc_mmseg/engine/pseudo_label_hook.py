@@ -35,10 +35,14 @@ class PseudoLabelHook(Hook):
         self.interval = interval
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None, outputs: object = None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict[str, Any] | tuple[Any, ...] | list[Any] | None = None,
+        outputs: object = None,
     ) -> None:
         """Draw the first target image of the batch when the interval is reached."""
-        if data_batch is None or not self.every_n_train_iters(runner, self.interval):
+        if not isinstance(data_batch, dict) or not self.every_n_train_iters(runner, self.interval):
             return
         model = unwrapped(runner.model)
         if not isinstance(model, MeanTeacherSegmentor):

@@ -36,7 +36,11 @@ class TransitionMatrixHook(Hook):
         self.interval = interval
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None, outputs: object = None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict[str, Any] | tuple[Any, ...] | list[Any] | None = None,
+        outputs: object = None,
     ) -> None:
         """Log and draw T when the interval is reached."""
         model = unwrapped(runner.model)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.registry import MODELS
+from torch import Tensor
 
 from dlc_mmseg.errors import UserError
 
@@ -34,6 +35,9 @@ class PairedDomainDataPreprocessor(SegDataPreProcessor):
         ValueError: If ``mean`` and ``std`` are empty, differ in length, or a ``std`` is not positive.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         *,
@@ -54,11 +58,11 @@ class PairedDomainDataPreprocessor(SegDataPreProcessor):
         super().__init__(
             size=size,
             size_divisor=1 if size is None and size_divisor is None else size_divisor,
-            pad_val=pad_val,
-            seg_pad_val=seg_pad_val,
+            pad_val=pad_val,  # type: ignore[arg-type]  # numbers.Number, which no float is to a checker
+            seg_pad_val=seg_pad_val,  # type: ignore[arg-type]
             bgr_to_rgb=bgr_to_rgb,
             rgb_to_bgr=rgb_to_bgr,
-            test_cfg=test_cfg,
+            test_cfg=test_cfg,  # type: ignore[arg-type]  # None is the default there as well
         )
         # the parent's own statistics are limited to one or three channels
         self._enable_normalize = True

@@ -123,6 +123,11 @@ class NoiseTransitionMatrix(nn.Module):
 
     def forward(self) -> Tensor:
         """The current T, shape (K, K), float32, without gradient."""
+        return self.matrix
+
+    @property
+    def matrix(self) -> Tensor:
+        """The current T, shape (K, K), float32, without gradient."""
         return self.logits.softmax(dim=1)
 
     @property
@@ -133,9 +138,9 @@ class NoiseTransitionMatrix(nn.Module):
     def correction(self) -> Tensor:
         """The matrix that losses are corrected with: the identity during the warm-up, then T; shape (K, K)."""
         if not self.warmup_iterations:
-            return self()
+            return self.matrix
         identity = torch.eye(self.num_classes, device=self.logits.device)
-        return torch.where(self.steps < self.warmup_iterations, identity, self())
+        return torch.where(self.steps < self.warmup_iterations, identity, self.matrix)
 
     def update(self, points: Points, regularise: Regulariser) -> dict[str, Tensor]:
         """One gradient step on T and the prior; the network gets no gradient.

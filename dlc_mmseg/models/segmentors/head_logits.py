@@ -75,7 +75,7 @@ def training_logits(segmentor: EncoderDecoder, inputs: Tensor) -> list[HeadLogit
     features = segmentor.extract_feat(inputs)
     outputs = _decode_outputs(segmentor, features)
     if segmentor.with_auxiliary_head:
-        for name, head in _named_heads(segmentor.auxiliary_head, 'aux'):
+        for name, head in _named_heads(segmentor.get_submodule('auxiliary_head'), 'aux'):
             outputs.append(_head_logits(name, head, head.forward(features)))
     return outputs
 
@@ -101,7 +101,7 @@ def check_segmentor(segmentor: nn.Module) -> int:
         return num_classes
     heads = _named_heads(segmentor.decode_head, 'decode_head')
     if segmentor.with_auxiliary_head:
-        heads += _named_heads(segmentor.auxiliary_head, 'auxiliary_head')
+        heads += _named_heads(segmentor.get_submodule('auxiliary_head'), 'auxiliary_head')
     for head_name, head in heads:
         reason = _refusal(head, num_classes)
         if reason:
@@ -127,8 +127,9 @@ def _refusal(head: nn.Module, num_classes: int) -> str | None:
     return None
 
 
-def _losses(head: BaseDecodeHead) -> list[nn.Module]:
-    return list(head.loss_decode) if isinstance(head.loss_decode, nn.ModuleList) else [head.loss_decode]
+def _losses(head: nn.Module) -> list[nn.Module]:
+    losses = head.get_submodule('loss_decode')
+    return list(losses) if isinstance(losses, nn.ModuleList) else [losses]
 
 
 def _named_heads(head: nn.Module, name: str) -> list[tuple[str, nn.Module]]:

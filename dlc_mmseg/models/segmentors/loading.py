@@ -30,4 +30,4 @@ def accept_plain_checkpoint(model: nn.Module) -> None:
                 if not key.startswith(('student.', 'teacher.')):
                     state_dict.setdefault(key, value)
 
-    model._register_load_state_dict_pre_hook(rename)
+    model._register_load_state_dict_pre_hook(rename)  # type: ignore[no-untyped-call]

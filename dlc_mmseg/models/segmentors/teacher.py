@@ -8,18 +8,20 @@ from contextlib import contextmanager
 
 import torch
 from mmengine.model.wrappers import is_model_wrapper
+from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def make_teacher(student: nn.Module) -> nn.Module:
+def make_teacher(student: EncoderDecoder) -> EncoderDecoder:
     """Copy of the student that no optimizer touches, in evaluation mode."""
-    return copy.deepcopy(student).requires_grad_(False).eval()
+    teacher: EncoderDecoder = copy.deepcopy(student).requires_grad_(False).eval()
+    return teacher
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
     """The module inside a distributed wrapper, or the module itself."""
-    return module.module if is_model_wrapper(module) else module
+    return module.get_submodule('module') if is_model_wrapper(module) else module
 
 
 @torch.no_grad()
@@ -44,11 +46,11 @@ def update_teacher(
     """
     share = (1.0 / (iteration.float() + 1.0)).clamp(min=momentum)
     averages = [parameter.data for parameter in teacher.parameters()]
-    current = [parameter.data for parameter in unwrapped(student).parameters()]
+    current = [parameter.data for parameter in student.parameters()]
     torch._foreach_mul_(averages, 1.0 - share)
     torch._foreach_add_(averages, torch._foreach_mul(current, share))
     if update_buffers:
-        for average, buffer in zip(teacher.buffers(), unwrapped(student).buffers(), strict=True):
+        for average, buffer in zip(teacher.buffers(), student.buffers(), strict=True):
             average.copy_(buffer)
 
 

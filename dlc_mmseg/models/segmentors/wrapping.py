@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
+from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from dlc_mmseg.models.segmentors.head_logits import check_segmentor
 from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint
-from dlc_mmseg.models.segmentors.teacher import make_teacher, unwrapped
+from dlc_mmseg.models.segmentors.teacher import make_teacher
 
 
 class WrappingSegmentor(BaseSegmentor):
@@ -31,6 +33,9 @@ class WrappingSegmentor(BaseSegmentor):
         ValueError: If ``predict_with`` is neither, or the segmentor cannot be trained on pseudo-labels.
     """
 
+    student: EncoderDecoder
+    teacher: EncoderDecoder
+
     def __init__(
         self,
         segmentor: dict[str, Any],
@@ -47,25 +52,23 @@ class WrappingSegmentor(BaseSegmentor):
         accept_plain_checkpoint(self)
 
     @property
-    def inference_network(self) -> nn.Module:
+    def inference_network(self) -> EncoderDecoder:
         """The network that validates and tests."""
-        return self.teacher if self.predict_with == 'teacher' else unwrapped(self.student)
+        return self.teacher if self.predict_with == 'teacher' else self.student
 
-    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+    def predict(self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None) -> list[SegDataSample]:
         """Segment images of shape (B, C, H, W), as the wrapped segmentor's ``test_cfg`` says."""
-        predictions: list[SegDataSample] = self.inference_network.predict(inputs, data_samples)
-        return predictions
+        return list(self.inference_network.predict(inputs, data_samples))
 
-    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]  # bool in mmseg
         """Features of the inference network for images of shape (B, C, H, W)."""
         return tuple(self.inference_network.extract_feat(inputs))
 
-    def encode_decode(self, inputs: Tensor, batch_data_samples: list[dict[str, Any]]) -> Tensor:
-        """Logits (B, K, H, W) of the inference network for images of shape (B, C, H, W)."""
-        logits: Tensor = self.inference_network.encode_decode(inputs, batch_data_samples)
+    def encode_decode(self, inputs: Tensor, batch_data_samples: Sequence[Any]) -> Tensor:
+        """Logits (B, K, H, W) of the inference network for images (B, C, H, W) with their meta data (dicts)."""
+        logits: Tensor = self.inference_network.encode_decode(inputs, list(batch_data_samples))
         return logits
 
-    def _forward(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> Tensor:
+    def _forward(self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None) -> Any:
         """Raw head output, for FLOP counting and export."""
-        output: Tensor = self.inference_network._forward(inputs, data_samples)
-        return output
+        return self.inference_network._forward(inputs, data_samples)
