@@ -27,9 +27,10 @@ FOLDERS = ('benchmarks', 'configs', 'constraints', 'dlc_mmseg', 'tests', 'tools'
 NEITHER_NOR = shutil.ignore_patterns('__pycache__', '*.py[cod]')
 
 
-def sources(folder: str) -> set[str]:
-    """Python files of a folder of the checkout, relative to it."""
-    return {path.relative_to(ROOT / folder).as_posix() for path in (ROOT / folder).rglob('*.py')}
+def sources(folder: str, *, everything: bool = False) -> set[str]:
+    """Python files, or all but compiled ones, of a folder of the checkout, relative to it."""
+    paths = (ROOT / folder).rglob('*' if everything else '*.py')
+    return {p.relative_to(ROOT / folder).as_posix() for p in paths if p.is_file() and '__pycache__' not in p.parts}
 
 
 def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -64,17 +65,17 @@ def test_sdist_holds_what_building_and_testing_need(dist):
         names = {name.partition('/')[2] for name in archive.getnames()}
     for folder in ('configs', 'dlc_mmseg', 'tests', 'tools'):
         assert {f'{folder}/{name}' for name in sources(folder)} <= names
-    assert {'Makefile', 'constraints/test.txt', 'LICENSE', 'NOTICE', 'README.md', 'CITATION.cff'} <= names
+    assert {'Makefile', 'constraints/test.txt', 'model-index.yml', 'README.md'} <= names
+    assert {'LICENSE', 'NOTICE', 'CITATION.cff', 'CONTRIBUTING.md'} <= names
 
 
 def test_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     expected = {f'dlc_mmseg/{name}' for name in sources('dlc_mmseg')}
-    expected |= {f'dlc_mmseg/configs/{name}' for name in sources('configs')}
+    expected |= {f'dlc_mmseg/configs/{name}' for name in sources('configs', everything=True)}
     info = f'dlc_mmseg-{__version__}.dist-info/'
-    assert {name for name in names if name.endswith('.py')} == expected
-    assert 'dlc_mmseg/py.typed' in names
+    assert {name for name in names if not name.startswith(info)} == expected | {'dlc_mmseg/py.typed'}
     assert {f'{info}licenses/LICENSE', f'{info}licenses/NOTICE', f'{info}entry_points.txt'} <= names
 
 
@@ -162,7 +163,8 @@ def test_configs_are_copied_and_load_in_an_empty_folder(installed, packages, tmp
     (packages / 'framework.pth').write_text('\n'.join(site.getsitepackages()) + '\n')
     done = run(installed / 'dlc-mmseg', 'configs', '--copy', 'configs', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert {p.relative_to(tmp_path / 'configs').as_posix() for p in tmp_path.rglob('*.py')} == sources('configs')
+    copied = {p.relative_to(tmp_path / 'configs').as_posix() for p in tmp_path.rglob('*') if p.is_file()}
+    assert copied == sources('configs', everything=True)
     done = run(installed / 'python', '-c', LOAD, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) >= {name for name in sources('configs') if '/' not in name}

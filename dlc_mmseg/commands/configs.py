@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     """
     if args.copy is None:
         for path in config_files():
-            if '_base_' not in path.parts:
+            if path.suffix == '.py' and '_base_' not in path.parts:
                 print(f'{path}  {_summary(configs_folder() / path)}'.rstrip())
     else:
         count = copy_configs(args.copy)
@@ -53,7 +53,7 @@ def configs_folder() -> Path:
 
 
 def config_files() -> list[Path]:
-    """Paths of all config files, bases included, relative to `configs_folder()` and sorted."""
+    """Paths of all files that belong to the configs, relative to `configs_folder()` and sorted."""
     folder = configs_folder()
     found = (path.relative_to(folder) for path in folder.rglob('*') if path.is_file())
     return sorted(path for path in found if '__pycache__' not in path.parts)

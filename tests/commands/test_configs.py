@@ -23,6 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (source / 'one.py').write_text('"""The first one.\n\nMore."""\n')
     (source / 'two.py').write_text('\n# The second one.\na = 1\n')
     (source / '_base_' / 'base.py').write_text('"""A base."""\n')
+    (source / 'README.md').write_text('# Read me\n')
     monkeypatch.setattr(configs, 'configs_folder', lambda: source)
     return source
 
@@ -32,16 +33,16 @@ def test_the_folder_is_the_one_of_the_checkout():
     assert Path('_base_/default_runtime.py') in configs.config_files()
 
 
-def test_each_config_is_listed_with_its_first_line_and_no_base(folder, capsys):
+def test_each_config_is_listed_with_its_first_line_and_nothing_else(folder, capsys):
     assert main(['configs']) == 0
     assert capsys.readouterr().out.splitlines() == ['one.py  The first one.', 'two.py  The second one.']
 
 
 def test_copying_keeps_the_tree(folder, tmp_path):
     destination = tmp_path / 'new' / 'configs'
-    assert configs.copy_configs(destination) == 3
+    assert configs.copy_configs(destination) == 4
     copied = {path.relative_to(destination).as_posix() for path in destination.rglob('*') if path.is_file()}
-    assert copied == {'one.py', 'two.py', '_base_/base.py'}
+    assert copied == {'one.py', 'two.py', '_base_/base.py', 'README.md'}
     assert (destination / 'one.py').read_text() == (folder / 'one.py').read_text()
 
 
@@ -51,7 +52,7 @@ def test_copying_again_completes_and_leaves_equal_files_alone(folder, tmp_path, 
     (destination / 'two.py').unlink()
     before = (destination / 'one.py').stat().st_mtime_ns
     assert main(['configs', '--copy', str(destination)]) == 0
-    assert '1 files copied, 2 already there' in capsys.readouterr().out
+    assert '1 files copied, 3 already there' in capsys.readouterr().out
     assert (destination / 'one.py').stat().st_mtime_ns == before
 
 
