@@ -7,10 +7,10 @@ from dlc_mmseg.converters.demo_layout import StreetStyle
 from dlc_mmseg.converters.demo_sensor import Sensor
 
 POTSDAM_TOWN = TownStyle(
-    streets=StreetStyle(block=(62.0, 95.0), main_width=15.0, side_width=10.5, pavement=2.2, bend=2.0),
-    blocks={'houses': 0.40, 'slabs': 0.30, 'halls': 0.14, 'park': 0.10, 'site': 0.06},
+    streets=StreetStyle(block=(62.0, 95.0), main_width=14.5, side_width=9.5, pavement=2.2, bend=2.0),
+    blocks={'houses': 0.40, 'slabs': 0.30, 'halls': 0.15, 'park': 0.10, 'site': 0.05},
     frontage=(17.0, 24.0), trees=2.2, crown=(1.8, 5.6), parked=0.45, red_roofs=0.45, storeys=(2, 4),
-    yards=0.45, garden_clutter=0.35, least_clutter=0.035, least_cars=0.016)
+    yards=0.38, garden_clutter=0.35, least_clutter=0.035, least_cars=0.016)
 
 VAIHINGEN_TOWN = TownStyle(
     streets=StreetStyle(block=(44.0, 70.0), main_width=10.5, side_width=7.0, pavement=1.4, bend=7.0),
@@ -30,4 +30,4 @@ VAIHINGEN_CAMERA = Sensor(
     sun=(1.04, 0.98, 0.92, 0.82), sky=(0.18, 0.22, 0.27, 0.36),
     haze=(0.014, 0.020, 0.027, 0.040),
     mixing=((1.00, 0.00, 0.00, 0.00), (0.05, 0.91, 0.04, 0.00), (0.03, 0.10, 0.85, 0.02), (0.00, 0.02, 0.10, 0.88)),
-    gain=(1.15, 1.24, 1.24, 1.24), gamma=1.42, blur=0.6, sharpen=0.0, noise=3.5)
+    gain=(1.20, 1.17, 1.11, 1.10), gamma=1.42, blur=0.6, sharpen=0.0, noise=3.5)

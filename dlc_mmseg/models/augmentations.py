@@ -104,12 +104,21 @@ class MaskedImageConsistency(nn.Module):
         mask_ratio: Probability in [0, 1) that a block is hidden.
         block_size: Side of a block in pixels.
         loss_weight: Weight of the loss on masked images (lambda in the paper).
+        update_statistics: Whether masked images enter the running statistics of the student's batch norms, as they do
+            in the original; inference on whole images is better without them.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
-    def __init__(self, *, mask_ratio: float = 0.7, block_size: int = 64, loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        mask_ratio: float = 0.7,
+        block_size: int = 64,
+        loss_weight: float = 1.0,
+        update_statistics: bool = False,
+    ) -> None:
         super().__init__()
         if not 0 <= mask_ratio < 1:
             raise ValueError(f'mask_ratio is {mask_ratio}: give a share in [0, 1)')
@@ -120,6 +129,7 @@ class MaskedImageConsistency(nn.Module):
         self.mask_ratio = mask_ratio
         self.block_size = block_size
         self.loss_weight = loss_weight
+        self.update_statistics = update_statistics
 
     def forward(self, images: Tensor) -> Tensor:
         """Images, shape (B, C, H, W), normalised, with hidden blocks set to 0 (the mean colour)."""

@@ -8,6 +8,7 @@ _base_ = './dlc.py'
 
 model = dict(
     class_mix=dict(per_image=False),  # classes drawn from the whole batch
+    masked_consistency=dict(update_statistics=True),  # masked images count in batch norm statistics
     quality_weight='batch',  # one weight for the pseudo-labels of the whole batch
     teacher_batch_statistics=True,  # the teacher's batch norms stay in training mode
     transition=dict(learning_rate=3e-4, betas=(0.9, 0.99), total_iterations=10000),

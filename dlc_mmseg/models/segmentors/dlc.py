@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
+from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 from dlc_mmseg.models.transition_matrix import draw_points
@@ -110,7 +110,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
         """Corrected losses on pseudo-labels, then the update of T, whose branch only reports."""
         seen: list[tuple[TargetBatch, HeadLogits]] = []
         for batch in self.target_batches(inputs, data_samples, teacher):
-            heads = training_logits(self.student, batch.images)
+            heads = self.student_logits(batch)
             yield self.target_branch(batch, heads)
             if self.train_transition_through_loss:
                 seen += [(batch, head._replace(logits=head.logits.detach())) for head in heads]

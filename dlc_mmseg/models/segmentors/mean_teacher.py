@@ -14,10 +14,11 @@ from mmseg.utils import add_prefix
 from torch import Tensor
 
 from dlc_mmseg.functional.pseudo_label import pseudo_labels
+from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 from dlc_mmseg.models.segmentors.branch_step import step_by_branches
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput, stacked_labels, valid_pixels
-from dlc_mmseg.models.segmentors.teacher import first_output, set_teacher_mode, unwrapped, update_teacher
+from dlc_mmseg.models.segmentors.teacher import first_output, set_teacher_mode, update_teacher
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
 
@@ -82,6 +83,12 @@ class MeanTeacherSegmentor(WrappingSegmentor):
         self.feature_distance = _build(feature_distance)
         if self.feature_distance is not None:
             self.feature_distance.start_from(self.student.backbone)
+        adapts = self.class_mix is not None or self.masked_consistency is not None
+        if teacher_batch_statistics and predict_with == 'teacher' and not adapts:
+            raise ValueError(
+                "predict_with='teacher' with teacher_batch_statistics needs class_mix or masked_consistency: without "
+                'target batches the teacher never sees any statistics; set teacher_batch_statistics=False'
+            )
         self.target_loss = MODELS.build(target_loss or {'type': 'ForwardCorrectedCrossEntropyLoss'})
         self.teacher_momentum = teacher_momentum
         self.teacher_batch_statistics = teacher_batch_statistics
@@ -91,7 +98,9 @@ class MeanTeacherSegmentor(WrappingSegmentor):
         self.iteration: Tensor
         self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
 
-    def train_step(self, data: dict[str, Any], optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+    def train_step(
+        self, data: dict[str, Any] | tuple[Any, ...] | list[Any], optim_wrapper: OptimWrapper
+    ) -> dict[str, Tensor]:
         """One iteration; each branch is back-propagated as soon as it is computed.
 
         Args:
@@ -106,7 +115,9 @@ class MeanTeacherSegmentor(WrappingSegmentor):
             batch = self.data_preprocessor(data, True)
         return step_by_branches(self, self.loss_branches(**batch), optim_wrapper)
 
-    def loss(self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]) -> dict[str, Tensor]:
+    def loss(  # type: ignore[override]  # mmseg knows one batch, not two
+        self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
+    ) -> dict[str, Tensor]:
         """All losses of one iteration in one graph (for callers that do not use `train_step`).
 
         Args:
@@ -153,7 +164,7 @@ class MeanTeacherSegmentor(WrappingSegmentor):
 
     def source_branch(self, images: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Supervised losses of the source batch, with the segmentor's own heads and losses."""
-        with first_output(unwrapped(self.student).backbone) as features:
+        with first_output(self.student.backbone) as features:
             losses = dict(self.student.loss(images, data_samples))
         if self.feature_distance is not None:
             labels = stacked_labels(data_samples)
@@ -168,7 +179,7 @@ class MeanTeacherSegmentor(WrappingSegmentor):
     ) -> Iterator[dict[str, Tensor]]:
         """Losses on pseudo-labels, one branch at a time."""
         for batch in self.target_batches(inputs, data_samples, teacher):
-            yield self.target_branch(batch, training_logits(self.student, batch.images))
+            yield self.target_branch(batch, self.student_logits(batch))
 
     def target_batches(
         self,
@@ -182,11 +193,21 @@ class MeanTeacherSegmentor(WrappingSegmentor):
             source_labels = stacked_labels(data_samples['source'])
             mixed = self.class_mix(inputs['source'], source_labels, target, labels, weight, self.num_classes)
             images = self._augmented(mixed.images)
-            yield TargetBatch('mix', images, mixed.labels, mixed.weight, ~mixed.pasted, self.class_mix.loss_weight)
+            yield TargetBatch(
+                'mix', images, mixed.labels, mixed.weight, ~mixed.pasted, self.class_mix.loss_weight, True
+            )
         if self.masked_consistency is not None:
             images = self.masked_consistency(self._augmented(target))
             everywhere = torch.ones_like(labels, dtype=torch.bool)
-            yield TargetBatch('masked', images, labels, weight, everywhere, self.masked_consistency.loss_weight)
+            consistency = self.masked_consistency
+            yield TargetBatch(
+                'masked', images, labels, weight, everywhere, consistency.loss_weight, consistency.update_statistics
+            )
+
+    def student_logits(self, batch: TargetBatch) -> list[HeadLogits]:
+        """Logits of the student's heads for a target batch."""
+        with running_statistics(self.student, update=batch.update_statistics):
+            return training_logits(self.student, batch.images)
 
     def target_branch(self, batch: TargetBatch, heads: list[HeadLogits]) -> dict[str, Tensor]:
         """Weighted target losses of all heads for one batch."""
@@ -215,7 +236,8 @@ class MeanTeacherSegmentor(WrappingSegmentor):
             transition_mask=head.cropped(batch.pseudo_labelled),
             weight=head.cropped(batch.weight),
         )
-        return batch.loss_weight * head.loss_weight * loss
+        weighted: Tensor = batch.loss_weight * head.loss_weight * loss
+        return weighted
 
     def correction(self) -> Tensor | None:
         """Transition matrix that target losses are corrected with; None here: pseudo-labels are taken as true."""

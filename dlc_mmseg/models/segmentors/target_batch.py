@@ -37,6 +37,7 @@ class TargetBatch(NamedTuple):
         weight: Weight of each pixel, shape (B, H, W).
         pseudo_labelled: Shape (B, H, W), bool: True where the label is a pseudo-label, False where it is true.
         loss_weight: Weight of the batch.
+        update_statistics: Whether the batch enters the running statistics of the student's batch norms.
     """
 
     name: str
@@ -45,11 +46,12 @@ class TargetBatch(NamedTuple):
     weight: Tensor
     pseudo_labelled: Tensor
     loss_weight: float
+    update_statistics: bool
 
 
 def stacked_labels(data_samples: list[SegDataSample]) -> Tensor:
     """Labels of a batch, shape (B, H, W), int64."""
-    return torch.cat([sample.gt_sem_seg.data for sample in data_samples]).long()
+    return torch.cat([sample.gt_sem_seg.get('data') for sample in data_samples]).long()
 
 
 def valid_pixels(images: Tensor, data_samples: list[SegDataSample] | None) -> Tensor:

@@ -178,6 +178,15 @@ def test_checkpoint_carries_everything():
         ({'pseudo_label_margins': (1, 2)}, 'pseudo_label_margins'),
         ({'quality_weight': 'tile'}, 'quality_weight'),
         ({'predict_with': 'both'}, 'predict_with'),
+        (
+            {
+                'predict_with': 'teacher',
+                'teacher_batch_statistics': True,
+                'class_mix': None,
+                'masked_consistency': None,
+            },
+            'needs class_mix',
+        ),
     ],
 )
 def test_bad_arguments_are_refused(changes, message):
@@ -223,3 +232,16 @@ def test_shapes_that_differ_are_refused_with_a_remedy():
     data = {'source': toy.domain_batch(labelled=True), 'target': toy.domain_batch(labelled=False, channels=4)}
     with pytest.raises(ValueError, match=r'\[4\] channels'):
         model.train_step(data, toy.optim_wrapper(model))
+
+
+@pytest.mark.parametrize('update', [False, True])
+def test_masked_images_enter_running_statistics_only_on_request(update):
+    consistency = {'type': 'MaskedImageConsistency', 'block_size': 4, 'update_statistics': update}
+    models = [build(class_mix=None, masked_consistency=part) for part in (consistency, None)]
+    for model in models:
+        torch.manual_seed(1)
+        model.train_step(toy.paired_batch(), toy.optim_wrapper(model, rate=0.0))
+    masked, plain = (model.student.backbone.first[1] for model in models)
+    assert torch.equal(masked.running_mean, plain.running_mean) != update
+    assert int(masked.num_batches_tracked) == 1 + update
+    assert masked.momentum == plain.momentum

@@ -34,7 +34,7 @@ def build(record, **changes):
                 'segmentor': config,
                 'data_preprocessor': {'type': 'PairedDomainDataPreprocessor', 'mean': [0.0], 'std': [1.0]},
                 'class_mix': {'type': 'ClassMix'},
-                'masked_consistency': {'type': 'MaskedImageConsistency', 'block_size': 16},
+                'masked_consistency': {'type': 'MaskedImageConsistency', 'block_size': 16, 'update_statistics': True},
                 'teacher_momentum': 1 - record['uda']['alpha'],
                 'teacher_batch_statistics': True,
                 'pseudo_label_threshold': record['uda']['pseudo_threshold'],
