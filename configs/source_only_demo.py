@@ -1,6 +1,7 @@
 """Source-only training on the drawn demo data: `baseline_demo.py` without any target loss.
 
-It predicts with the moving average too, so that the comparison is about adaptation; its batch norms know the source only.
+It predicts with the moving average too, so that the comparison is about adaptation; its batch norms know the
+source only.
 """
 
 _base_ = './baseline_demo.py'

@@ -26,10 +26,9 @@ from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 class MeanTeacherSegmentor(WrappingSegmentor):
     """Wraps any dense MMSegmentation segmentor for adaptation to an unlabelled target domain.
 
-    One iteration: the teacher follows the student; the student learns from the labelled source batch, from target
-    images mixed with source classes (DACS) and from masked target images (MIC), the last two on the teacher's
-    pseudo-labels. A part given as None is left out; without ``class_mix`` and ``masked_consistency`` training is
-    source-only. Losses are back-propagated branch by branch, so that one graph is alive at a time.
+    The teacher follows the student; the student learns from the labelled source batch, from target images mixed with
+    source classes (DACS) and from masked ones (MIC), both on the teacher's pseudo-labels. None leaves a part out;
+    without ``class_mix`` and ``masked_consistency`` training is source-only.
 
     Sources: Tranheden et al., DACS, WACV 2021; Hoyer et al., MIC, CVPR 2023.
 
@@ -77,18 +76,14 @@ class MeanTeacherSegmentor(WrappingSegmentor):
     ) -> None:
         super().__init__(segmentor, data_preprocessor, predict_with)
         _check_arguments(teacher_momentum, pseudo_label_threshold, pseudo_label_margins, quality_weight)
+        if predict_with == 'teacher' and teacher_batch_statistics and class_mix is None and masked_consistency is None:
+            raise ValueError("teacher_batch_statistics needs class_mix or masked_consistency to predict_with='teacher'")
         self.class_mix = _build(class_mix)
         self.masked_consistency = _build(masked_consistency)
         self.strong_augmentation = _build(strong_augmentation)
         self.feature_distance = _build(feature_distance)
         if self.feature_distance is not None:
             self.feature_distance.start_from(self.student.backbone)
-        adapts = self.class_mix is not None or self.masked_consistency is not None
-        if teacher_batch_statistics and predict_with == 'teacher' and not adapts:
-            raise ValueError(
-                "predict_with='teacher' with teacher_batch_statistics needs class_mix or masked_consistency: without "
-                'target batches the teacher never sees any statistics; set teacher_batch_statistics=False'
-            )
         self.target_loss = MODELS.build(target_loss or {'type': 'ForwardCorrectedCrossEntropyLoss'})
         self.teacher_momentum = teacher_momentum
         self.teacher_batch_statistics = teacher_batch_statistics

@@ -185,7 +185,7 @@ def test_checkpoint_carries_everything():
                 'class_mix': None,
                 'masked_consistency': None,
             },
-            'needs class_mix',
+            'class_mix or masked_consistency',
         ),
     ],
 )
