@@ -103,8 +103,11 @@ model = dict(
         decode_head=dict(num_classes=num_classes),
         test_cfg=dict(mode='slide', crop_size=crop_size, stride=(crop_size[0] // 2, crop_size[1] // 2)),
     ),
+    # batch norms must see the target: the teacher keeps its statistics and predicts (see dlc_demo.py)
+    teacher_batch_statistics=True,
+    predict_with='teacher',
     teacher_momentum=0.003,
-    pseudo_label_threshold=0.8,  # a network without pre-training is never as sure as the published 0.968 asks for
+    pseudo_label_threshold=0.9,  # a network without pre-training is never as sure as the published 0.968 asks for
     masked_consistency=dict(block_size=32),
     transition=dict(num_points=8000, feature_level=1, total_iterations=max_iters),
 )
