@@ -6,80 +6,14 @@ Orientation everywhere: ``T[i, j] = P(pseudo-label = j | true label = i)``, rows
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from dlc_mmseg.functional.log_mixture import log_mixture
 from dlc_mmseg.functional.simplex import hull_weights
 
 REDUCTIONS = ('mean', 'valid_mean', 'sum', 'none')
-_MAX_EXPONENT = 60.0
-"""Cap of ``log(p_i / q_j)``: the gradient to a zero entry of T stays finite in float32."""
-
-
-def _log_joint(log_probs: Tensor, transition: Tensor, labels: Tensor | int) -> Tensor:
-    """``log p_i + log T[i, y]``, shape (B, K, P); minus infinity where T is zero."""
-    log_transition = transition.clamp_min(0).log()
-    if isinstance(labels, int):
-        return log_probs + log_transition[:, labels].unsqueeze(1)
-    columns = log_transition.index_select(1, labels.flatten()).view(-1, *labels.shape)
-    return log_probs + columns.transpose(0, 1)
-
-
-class _LogMixture(torch.autograd.Function):
-    """``log sum_i p_i T[i, y]`` in log space with a closed-form gradient.
-
-    Plain autograd would give a zero entry of T no gradient, although it is ``p_i / q_y``, and would
-    scatter the gradient to T pixel by pixel; here it is one matrix product. A column of T without any
-    positive entry yields the logarithm of the smallest normal number, constant in the logits.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, log_probs: Tensor, transition: Tensor, labels: Tensor | int) -> Tensor:
-        mixture = torch.logsumexp(_log_joint(log_probs, transition, labels), dim=1)
-        floor = math.log(torch.finfo(mixture.dtype).tiny)
-        mixture = mixture.masked_fill(mixture.isneginf(), floor)
-        ctx.save_for_backward(log_probs, transition, mixture)
-        ctx.labels = labels
-        return mixture
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        log_probs, transition, mixture = ctx.saved_tensors
-        mixture, labels = mixture.unsqueeze(1), ctx.labels
-        grad_log_probs = grad_transition = None
-        if ctx.needs_input_grad[0]:
-            shares = (_log_joint(log_probs, transition, labels) - mixture).exp_()
-            grad_log_probs = shares.mul_(grad.unsqueeze(1))
-        if ctx.needs_input_grad[1]:
-            ratios = (log_probs - mixture).clamp_(max=_MAX_EXPONENT).exp_()
-            if isinstance(labels, int):
-                grad_transition = torch.zeros_like(transition)
-                grad_transition[:, labels] = (ratios * grad.unsqueeze(1)).sum(dim=(0, 2))
-            else:
-                hits = torch.zeros_like(log_probs).scatter_(1, labels.unsqueeze(1), grad.unsqueeze(1))
-                grad_transition = torch.matmul(ratios, hits.transpose(1, 2)).sum(dim=0)
-        return grad_log_probs, grad_transition, None
-
-
-def _label_log_probs(log_probs: Tensor, labels: Tensor | None, transition: Tensor | None) -> Tensor:
-    """Log posterior of each pixel's (noisy) label, or its mean over all classes for None; (B, P)."""
-    if transition is None:
-        if labels is None:
-            return log_probs.mean(dim=1)
-        return log_probs.gather(1, labels.unsqueeze(1)).squeeze(1)
-    if labels is not None:
-        return _mixture(log_probs, transition, labels)
-    classes = range(transition.shape[1])
-    return torch.stack([_mixture(log_probs, transition, k) for k in classes]).mean(dim=0)
-
-
-def _mixture(log_probs: Tensor, transition: Tensor, labels: Tensor | int) -> Tensor:
-    mixture: Tensor = _LogMixture.apply(log_probs, transition, labels)  # type: ignore[no-untyped-call]
-    return mixture
 
 
 def _check(
@@ -168,21 +102,22 @@ def forward_corrected_cross_entropy(
         dtype = torch.promote_types(logits.dtype, torch.float32)
         log_probs = logits.flatten(2).to(dtype).log_softmax(dim=1)
         matrix = None if transition is None else transition.to(dtype)
-
-        def cross_entropy(targets: Tensor | None) -> Tensor:
-            noisy = _label_log_probs(log_probs, targets, matrix)
-            if matrix is None or mask is None:
-                return -noisy
-            return -torch.where(mask, noisy, _label_log_probs(log_probs, targets, None))
-
         smoothed = (1 - ce_weight) * label_smoothing
-        loss = (1 - smoothed) * cross_entropy(flat)
-        if smoothed > 0:
-            loss = loss + smoothed * cross_entropy(None)
+        loss = _smoothed_loss(log_probs, flat, matrix, smoothed)
+        if matrix is not None and mask is not None:
+            loss = torch.where(mask, loss, _smoothed_loss(log_probs, flat, None, smoothed))
         loss = loss.where(valid, 0)
         if weight is not None:
             loss = loss * weight.flatten(1).to(dtype)
     return _reduce(loss.view(labels.shape), valid, reduction)
+
+
+def _smoothed_loss(log_probs: Tensor, labels: Tensor, transition: Tensor | None, share: float) -> Tensor:
+    """``-(1 - share) log q[y] - share mean_k log q[k]`` of each pixel, (B, P)."""
+    if share == 0:
+        return -log_mixture(log_probs, transition, labels)
+    noisy = log_mixture(log_probs, transition)
+    return (share - 1) * noisy.gather(1, labels.unsqueeze(1)).squeeze(1) - share * noisy.mean(dim=1)
 
 
 def _reduce(loss: Tensor, valid: Tensor, reduction: str) -> Tensor:
