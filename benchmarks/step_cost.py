@@ -1,0 +1,102 @@
+"""Seconds and peak memory of a training step of a config, beside one supervised step of the same network.
+
+Example:
+    python benchmarks/step_cost.py configs/dlc_potirrg2vai.py --batch_size 1
+    python benchmarks/step_cost.py configs/dlc_potirrg2vai.py --batch_size 8 --device cuda --amp
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import time
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+import dlc_mmseg  # noqa: F401
+
+VARIANTS = {
+    'supervised': {'class_mix': None, 'masked_consistency': None, 'transition': None, 'volume_loss': None,
+                   'convexity_loss': None, 'teacher_batch_statistics': False},
+    'baseline': {'transition': None, 'volume_loss': None, 'convexity_loss': None},
+    'dlc': {},
+}  # fmt: skip
+
+
+def half(batch_size: int, size: int, num_classes: int) -> dict[str, Any]:
+    """Random images with blocky labels."""
+    labels = torch.randint(0, num_classes, (batch_size, 1, size // 32, size // 32))
+    labels = labels.repeat_interleave(32, 2).repeat_interleave(32, 3)
+    images = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)
+    meta = {'img_shape': (size, size)}
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=meta) for label in labels]
+    return {'inputs': list(images), 'data_samples': samples}
+
+
+def measure(variant: str, args: argparse.Namespace, results: Any) -> None:
+    """Time some steps of one variant, in a process of its own so that its peak memory is its own."""
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    config = Config.fromfile(args.config)
+    config.model.segmentor.backbone.init_cfg = None
+    config.model.update(VARIANTS[variant])
+    model = MODELS.build(config.model).to(args.device).train()
+    wrapper = config.optim_wrapper
+    if args.amp:
+        wrapper = {**wrapper, 'type': 'AmpOptimWrapper'}
+    optim_wrapper = build_optim_wrapper(model, wrapper)
+    cuda = args.device.startswith('cuda')
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = []
+    for _ in range(args.steps + 1):
+        data = {name: half(args.batch_size, args.size, model.num_classes) for name in ('source', 'target')}
+        start = time.perf_counter()
+        model.train_step(data, optim_wrapper)
+        if cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if cuda:
+        peak = torch.cuda.max_memory_allocated() / 2**30
+    results.put((variant, min(seconds[1:]), peak, base / 2**20))
+
+
+def main() -> None:
+    """Measure all variants side by side and print one line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('--batch_size', type=int, default=1)
+    parser.add_argument('--size', type=int, default=512, help='side of a tile in pixels')
+    parser.add_argument('--steps', type=int, default=1, help='steps after one that warms up; the fastest counts')
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--amp', action='store_true', help='mixed precision (GPU)')
+    args = parser.parse_args()
+    context = multiprocessing.get_context('spawn')
+    results = context.Queue()
+    reference = None
+    for variant in VARIANTS:
+        process = context.Process(target=measure, args=(variant, args, results))
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise SystemExit(f'{variant}: stopped with status {process.exitcode}')
+        _, seconds, peak, base = results.get()
+        reference = reference or (seconds, peak)
+        print(
+            f'{variant:>10}: {seconds:7.2f} s/iteration ({seconds / reference[0]:4.2f} x supervised), '
+            f'peak {peak:5.2f} GiB '
+            f'({peak / reference[1]:4.2f} x; {base:.2f} GiB before the first step)',
+            flush=True,
+        )
+
+
+if __name__ == '__main__':
+    main()
