@@ -16,7 +16,7 @@ image_dir, label_dir = 'img', 'lbl'  # folders inside each root
 image_suffix, label_suffix = '.png', '.png'
 classes = ('building', 'road', 'land', 'vegetation', 'water')
 palette = [[220, 40, 40], [120, 120, 120], [200, 170, 110], [40, 160, 60], [40, 90, 220]]  # RGB, one colour per class
-# optional text files with one image name per line, without suffix; None takes every image of the folder
+# optional text files (relative to the root) with one image name per line, without suffix; None takes every image
 source_split = None
 target_split = None
 validation_split = None  # labelled target images to validate and test on; None leaves validation out

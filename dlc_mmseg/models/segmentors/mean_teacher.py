@@ -113,14 +113,9 @@ class MeanTeacherSegmentor(WrappingSegmentor):
     def loss(  # type: ignore[override]  # mmseg knows one batch, not two
         self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
     ) -> dict[str, Tensor]:
-        """All losses of one iteration in one graph (for callers that do not use `train_step`).
+        """All losses of one iteration in one graph, for callers that do not use `train_step`.
 
-        Args:
-            inputs: ``source`` and ``target``, each (B, C, H, W), normalised.
-            data_samples: ``source`` (with labels) and ``target``.
-
-        Returns:
-            Losses and figures to log, prefixed with their branch.
+        Arguments are those of `loss_branches`; returns losses and figures to log, prefixed with their branch.
         """
         self.follow_student()
         losses: dict[str, Tensor] = {}
