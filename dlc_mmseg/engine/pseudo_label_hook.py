@@ -54,6 +54,7 @@ class PseudoLabelHook(Hook):
         with torch.no_grad():
             pseudo = model.label_target(batch['inputs']).pseudo
         model.teacher_batch_statistics = teacher_training
+        model.train(model.training)
         meta = runner.train_dataloader.dataset.metainfo
         picture = side_by_side(
             [

@@ -1,0 +1,102 @@
+"""Pseudo-label pictures come when due and leave the training alone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import toy
+from mmseg.registry import HOOKS, MODELS
+
+META = {'classes': ('ground', 'roof', 'car'), 'palette': [[0, 0, 0], [255, 0, 0], [0, 0, 255]]}
+
+
+class Visualizer:
+    """Remembers what it was given."""
+
+    def __init__(self):
+        self.images = []
+        self.scalars = []
+
+    def add_image(self, name, image, step):
+        self.images.append((name, image, step))
+
+    def add_scalars(self, scalars, step):
+        self.scalars.append((scalars, step))
+
+
+def runner_of(model, iteration=0):
+    dataset = SimpleNamespace(metainfo=META)
+    return SimpleNamespace(
+        model=model, iter=iteration, visualizer=Visualizer(), train_dataloader=SimpleNamespace(dataset=dataset)
+    )
+
+
+def built(**changes):
+    torch.manual_seed(0)
+    return MODELS.build(toy.dlc(**changes)).train()
+
+
+def test_draws_on_its_interval():
+    hook = HOOKS.build({'type': 'PseudoLabelHook', 'interval': 3})
+    runner = runner_of(built())
+    steps = []
+    for runner.iter in range(7):
+        hook.after_train_iter(runner, runner.iter, toy.paired_batch())
+    for name, image, step in runner.visualizer.images:
+        assert name == 'pseudo_labels'
+        assert image.dtype == np.uint8
+        steps.append(step)
+    assert steps == [3, 6]
+
+
+@pytest.mark.parametrize('batch_statistics', [False, True])
+def test_training_does_not_notice(batch_statistics):
+    model = built(teacher_batch_statistics=batch_statistics)
+    hook = HOOKS.build({'type': 'PseudoLabelHook', 'interval': 1})
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    random = torch.get_rng_state()
+    hook.after_train_iter(runner_of(model), 0, toy.paired_batch())
+    assert torch.equal(torch.get_rng_state(), random)
+    assert [module.training for module in model.modules()] == modes
+    assert model.teacher_batch_statistics == batch_statistics
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_another_model_is_refused():
+    hook = HOOKS.build({'type': 'PseudoLabelHook', 'interval': 1})
+    with pytest.raises(TypeError, match='PseudoLabelHook needs a DLCSegmentor'):
+        hook.after_train_iter(runner_of(torch.nn.Identity()), 0, toy.paired_batch())
+
+
+@pytest.mark.parametrize('name', ['PseudoLabelHook', 'TransitionMatrixHook'])
+def test_interval_must_be_positive(name):
+    with pytest.raises(ValueError, match='interval'):
+        HOOKS.build({'type': name, 'interval': 0})
+
+
+def test_the_matrix_is_logged_and_drawn_on_its_interval():
+    model = built()
+    model.transition.logits.copy_(torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 3.0]]))
+    hook = HOOKS.build({'type': 'TransitionMatrixHook', 'interval': 2})
+    runner = runner_of(model)
+    for runner.iter in range(4):
+        hook.after_train_iter(runner, runner.iter)
+    assert [(name, step) for name, _, step in runner.visualizer.images] == [('transition', 2), ('transition', 4)]
+    scalars, step = runner.visualizer.scalars[0]
+    matrix = model.transition.logits.double().softmax(dim=1)
+    assert step == 2
+    assert scalars['transition/roof'] == pytest.approx(float(matrix[1, 1]), abs=1e-6)
+    assert scalars['transition/log_volume'] == pytest.approx(float(torch.linalg.det(matrix).log()), abs=1e-5)
+
+
+def test_models_without_a_matrix_are_left_alone():
+    hook = HOOKS.build({'type': 'TransitionMatrixHook', 'interval': 1})
+    runner = runner_of(built(transition=None, volume_loss=None, convexity_loss=None))
+    hook.after_train_iter(runner, 0)
+    hook.after_train_iter(runner_of(torch.nn.Identity()), 0)
+    assert not runner.visualizer.images

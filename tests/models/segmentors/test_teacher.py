@@ -1,0 +1,105 @@
+"""The moving average against MMEngine's, and listening to a module's first call."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import toy
+from mmengine.model import MomentumAnnealingEMA
+from mmseg.registry import MODELS
+from torch import nn
+
+from dlc_mmseg.models.segmentors.target_batch import valid_pixels
+from dlc_mmseg.models.segmentors.teacher import first_output, make_teacher, set_teacher_mode, update_teacher
+
+
+@pytest.mark.parametrize('update_buffers', [False, True])
+def test_same_average_as_mmengines(update_buffers):
+    torch.manual_seed(0)
+    student = MODELS.build(toy.segmentor())
+    teacher = make_teacher(student)
+    theirs = MomentumAnnealingEMA(student, momentum=0.1, gamma=1, update_buffers=False)
+    iteration = torch.zeros((), dtype=torch.long)
+    for _ in range(15):
+        with torch.no_grad():
+            for tensor in (*student.parameters(), *student.buffers()):
+                tensor.copy_(tensor + torch.randn(tensor.shape)) if tensor.is_floating_point() else tensor.add_(1)
+        update_teacher(teacher, student, iteration, momentum=0.1, update_buffers=update_buffers)
+        iteration += 1
+        theirs.update_parameters(student)
+        for ours, expected in zip(teacher.parameters(), theirs.module.parameters(), strict=True):
+            torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-5)
+        same = [torch.equal(a, b) for a, b in zip(teacher.buffers(), student.buffers(), strict=True)]
+        assert all(same) == update_buffers
+
+
+def test_the_first_update_copies_the_student():
+    torch.manual_seed(0)
+    student = MODELS.build(toy.segmentor())
+    teacher = make_teacher(student)
+    with torch.no_grad():
+        for parameter in teacher.parameters():
+            parameter.fill_(1e6)
+    update_teacher(teacher, student, torch.zeros((), dtype=torch.long), momentum=0.001, update_buffers=True)
+    for ours, expected in zip(teacher.parameters(), student.parameters(), strict=True):
+        assert torch.equal(ours, expected)
+
+
+def test_teacher_shares_nothing_with_the_student():
+    student = MODELS.build(toy.segmentor()).train()
+    teacher = make_teacher(student)
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    assert all(parameter.requires_grad for parameter in student.parameters())
+    pointers = {tensor.data_ptr() for tensor in (*student.parameters(), *student.buffers())}
+    assert not pointers & {tensor.data_ptr() for tensor in (*teacher.parameters(), *teacher.buffers())}
+    assert student.training
+    assert not teacher.training
+
+
+def test_batch_statistics_wake_batch_norms_only():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5)).train()
+    set_teacher_mode(network, batch_statistics=True)
+    assert [part.training for part in network] == [False, True, False]
+    set_teacher_mode(network, batch_statistics=False)
+    assert not any(part.training for part in network)
+
+
+def test_first_output_of_several_calls():
+    module = nn.Identity()
+    with first_output(module) as outputs:
+        assert outputs == []
+        module((torch.zeros(1), torch.ones(1)))
+        module(torch.ones(3))
+    assert [tensor.tolist() for tensor in outputs[0]] == [[0.0], [1.0]]
+    assert len(outputs) == 1
+    module(torch.ones(3))
+    assert len(outputs) == 1
+
+
+def test_first_output_stops_listening_after_an_error():
+    module = nn.Identity()
+    with pytest.raises(RuntimeError, match='stop'), first_output(module):
+        raise RuntimeError('stop')
+    assert not module._forward_hooks
+
+
+def test_first_output_keeps_the_gradient():
+    module = nn.Conv2d(1, 1, 1)
+    with first_output(module) as outputs:
+        module(torch.ones(1, 1, 2, 2))
+    outputs[0][0].sum().backward()
+    assert module.weight.grad is not None
+
+
+def test_valid_pixels_follow_the_padding():
+    images = torch.zeros(2, 3, 8, 10)
+    samples = copy.deepcopy(toy.domain_batch(labelled=False)['data_samples'])
+    samples[1].set_metainfo({'padding_size': (0, 3, 0, 2)})
+    valid = valid_pixels(images, samples)
+    assert valid[0].all()
+    assert valid[1, :6, :7].all()
+    assert not valid[1, 6:].any()
+    assert not valid[1, :, 7:].any()
+    assert valid_pixels(images, None).all()
