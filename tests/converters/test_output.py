@@ -48,7 +48,7 @@ def test_killed_conversion_continues_where_it_stopped(raw, tmp_path, read_tree):
     command = [sys.executable, tmp_path / 'run.py', 'convert-vaihingen', *arguments, '--workers', '2']
     process = subprocess.Popen(list(map(str, command)), start_new_session=True)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not tiles_done(out) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)  # this process alone: its workers must not outlive it

@@ -8,7 +8,7 @@ import torch
 from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix, Points, draw_points
 
 
-def clustered_points(transition, count=3000, depth=8, seed=0):
+def clustered_points(transition, count=1500, depth=8, seed=0):
     """Separated clusters whose labels are flipped with a known T."""
     generator = torch.Generator().manual_seed(seed)
     classes = len(transition)
