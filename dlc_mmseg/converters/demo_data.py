@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dlc_mmseg.converters import demo_domains
-from dlc_mmseg.converters.demo_blocks import TownStyle
 from dlc_mmseg.converters.demo_scene import MARGIN, SUPERSAMPLING, draw_scene
 from dlc_mmseg.converters.demo_sensor import Sensor, take_picture
+from dlc_mmseg.converters.demo_town import TownStyle
 from dlc_mmseg.converters.isprs_labels import COLOURS
 from dlc_mmseg.converters.potsdam import POTSDAM
 from dlc_mmseg.converters.vaihingen import VAIHINGEN
@@ -125,6 +125,8 @@ class DemoOptions:
         for name, value, low, high in ranges:
             if not low <= value <= high:
                 raise UserError(f'--{name} {value}: must be {low}..{high}')
+        if not self.tiles():
+            raise UserError('--potsdam_tiles and --vaihingen_tiles are all 0: no tiles to draw')
 
     def counts(self) -> list[tuple[Domain, tuple[int, int]]]:
         """Domains with their number of training and validation tiles."""
@@ -157,7 +159,7 @@ def make_demo_data(out_dir: Path, options: DemoOptions) -> Iterator[str]:
         options: What to draw.
 
     Raises:
-        UserError: If `out_dir` holds anything else.
+        UserError: If `out_dir` holds anything else or cannot be written.
     """
     _claim(out_dir, options)
     for domain, tile in options.tiles():
@@ -176,10 +178,13 @@ def _claim(out_dir: Path, options: DemoOptions) -> None:
     if out_dir.is_dir() and any(out_dir.iterdir()) and not _is_marker(marker):
         raise UserError(f'--out_dir {out_dir}: holds other files than demo data, name a new or empty folder')
     wanted = {path for domain, tile in options.tiles() for path in domain.paths(tile)}
-    for path in _every_path():
-        if path not in wanted:
-            (out_dir / path).unlink(missing_ok=True)
-    out_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for path in _every_path():
+            if path not in wanted:
+                (out_dir / path).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f'--out_dir {out_dir}: cannot be written ({error.strerror}), name another folder') from error
     content = {
         'format': FORMAT, 'version': 1, 'seed': options.seed, 'size': options.size,
         'coarsening': options.coarsening,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dlc_mmseg.converters.demo_blocks import TownStyle
 from dlc_mmseg.converters.demo_layout import StreetStyle
 from dlc_mmseg.converters.demo_sensor import Sensor
+from dlc_mmseg.converters.demo_town import TownStyle
 
 POTSDAM_TOWN = TownStyle(
     streets=StreetStyle(block=(62.0, 95.0), main_width=14.5, side_width=9.5, pavement=2.2, bend=2.0),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dlc_mmseg.converters.demo_blocks import Town, TownStyle
+from dlc_mmseg.converters.demo_blocks import Blocks
 from dlc_mmseg.converters.demo_canvas import IMPERVIOUS, Canvas, Mask, Patch, Points
 from dlc_mmseg.converters.demo_layout import Plot, Street, StreetFrame, lay_streets
 from dlc_mmseg.converters.demo_objects import ASPHALT, KERB, PAVERS
+from dlc_mmseg.converters.demo_town import Town, TownStyle
 
 MARGIN = 12.0
 SUPERSAMPLING = 2
@@ -167,12 +168,12 @@ def draw_scene(style: TownStyle, *, size: int, pixel: float, rng: np.random.Gene
     frame = StreetFrame((extent / 2, extent / 2), float(rng.uniform(0, 2 * np.pi)), style.streets.bend,
                         float(rng.uniform(120, 200)), (float(rng.uniform(0, 6.28)), float(rng.uniform(0, 6.28))))
     streets, blocks = lay_streets(0.75 * extent + 20.0, style.streets, frame, rng)
-    town = Town(canvas, style, rng)
+    town = Blocks(canvas, style, rng)
     painter = StreetPainter(town, frame, streets)
     road = painter.surface()
     painter.markings()
     for block, kind in _assign(blocks, town):
         getattr(town, kind)(block)
     painter.traffic(road)
-    town.fill_up(MARGIN)
+    town.fill_up(MARGIN, road)
     return canvas
