@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         'Draws aerial scenes (buildings, streets, lawns, trees, cars, clutter) in the raw ISPRS layouts, names and\n'
         'label colours: Potsdam as source, Vaihingen as target, tile names from the published train and val splits.\n'
         'Gap between the two: spectral response (band mixing, white balance, gamma, haze), sun and shadows\n'
-        '(from the south-east, 50 degrees high, against south-west and 38), 5 against 9 cm per pixel, both times\n'
+        '(from the south-east, 50 degrees high, against south-west and 40), 5 against 9 cm per pixel, both times\n'
         '--coarsening (the target shows the same things 1.8 times smaller), blur and noise, class shares (wide\n'
         'streets and lawns against an old town with more trees, fewer cars, little clutter).\n'
         'The same seed and library versions give the same bytes.'

@@ -3,8 +3,8 @@
 The gap between the two domains (`demo_domains`, figures there):
 
 - spectral response: other mixing of the infrared, red and green bands, white balance, gamma and haze; vegetation is
-  dull red in the source and bright red in the target, paved ground grey against brownish;
-- illumination: sun from the south-east and 50 degrees high against south-west and 38 degrees, so that shadows are
+  dull red in the source and bright red in the target, paved ground blue-grey against warm grey;
+- illumination: sun from the south-east and 50 degrees high against south-west and 40 degrees, so that shadows are
   longer, darker and fall to the other side;
 - ground sampling distance 5 against 9 cm, times a common `coarsening` so that a small tile still shows a street:
   things of equal size in metres are 1.8 times smaller in target pixels;
