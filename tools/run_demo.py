@@ -43,7 +43,7 @@ def main() -> None:
         draw_confusions(ROOT / 'configs' / 'dlc_demo.py', checkpoint, work_dir / 'transition_matrix.png')
     table = format_table(rows)
     (work_dir / 'table.md').write_text(table + '\n', encoding='utf-8')
-    print(f'\nTarget validation tiles, seed {args.seed}: last iteration, and the best one chosen on these labels\n\n{table}')
+    print(f'\nTarget validation tiles, seed {args.seed}: last iteration, and the best one by these labels\n\n{table}')
     print(f'\nPictures: {work_dir}/*.png, and vis_data/vis_image below each variant for those made during training')
 
 
