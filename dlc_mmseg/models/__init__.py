@@ -2,6 +2,7 @@
 
 from dlc_mmseg.models.augmentations import ClassMix, MaskedImageConsistency, StrongAugmentation
 from dlc_mmseg.models.backbones import *  # noqa: F403
+from dlc_mmseg.models.branchwise_parallel import BranchwiseDistributedDataParallel
 from dlc_mmseg.models.data_preprocessor import PairedDomainDataPreprocessor
 from dlc_mmseg.models.decode_heads import *  # noqa: F403
 from dlc_mmseg.models.feature_distance import FeatureDistance
@@ -10,6 +11,7 @@ from dlc_mmseg.models.segmentors import *  # noqa: F403
 from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
 
 __all__ = [
+    'BranchwiseDistributedDataParallel',
     'ClassMix',
     'FeatureDistance',
     'MaskedImageConsistency',

@@ -7,12 +7,14 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from dlc_mmseg.functional.consensus import consensus_counts, consensus_loss, nearest_neighbours
+from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts, consensus_loss, nearest_neighbours
 from dlc_mmseg.functional.transition_estimation import initial_logits
+from dlc_mmseg.models.processes import pooled_counts
 
 Regulariser = Callable[[Tensor], dict[str, Tensor]]
 
@@ -160,17 +162,26 @@ class NoiseTransitionMatrix(nn.Module):
             terms.update(regularise(transition))
             total = torch.stack([term.float() for term in terms.values()]).sum()
             (gradient,) = torch.autograd.grad(total, free)
+        all_reduce(gradient, op='mean')
         self._step(free.detach(), gradient.nan_to_num(0.0))
         return {name: term.detach() for name, term in terms.items()}
 
     def consensus(self, points: Points, transition: Tensor, prior: Tensor) -> Tensor:
-        """Weighted consensus loss (HOC equations 8 to 10) of drawn points under T and the prior; a scalar."""
+        """Weighted consensus loss (HOC equations 8 to 10) of drawn points under T and the prior; a scalar.
+
+        With several processes the points of all of them count.
+        """
+        counts = pooled_counts(self.counted(points), len(points.labels) if len(points.labels) >= 3 else 0)
+        seen = counts.first.sum() > 0
+        return self.loss_weight * consensus_loss(counts, transition, prior) * seen
+
+    def counted(self, points: Points) -> ConsensusCounts:
+        """Consensus counts of drawn points; zeros for fewer than three."""
         if len(points.labels) < 3:
-            return 0.0 * transition.sum() + 0.0 * prior.sum()
-        features = F.normalize(points.features.float(), dim=1)
-        neighbours = nearest_neighbours(features)
-        counts = consensus_counts(points.labels, neighbours, self.num_classes)
-        return self.loss_weight * consensus_loss(counts, transition, prior)
+            sizes = [(self.num_classes,) * order for order in (1, 2, 3)]
+            return ConsensusCounts(*(points.features.new_zeros(size, dtype=torch.float32) for size in sizes))
+        neighbours = nearest_neighbours(F.normalize(points.features.float(), dim=1))
+        return consensus_counts(points.labels, neighbours, self.num_classes)
 
     @torch.no_grad()
     def _step(self, free: Tensor, gradient: Tensor) -> None:

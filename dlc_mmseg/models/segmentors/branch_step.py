@@ -1,4 +1,4 @@
-"""One optimizer step from several losses, back-propagated one at a time."""
+"""Several losses back-propagated one at a time, then one optimizer step or none."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 
-def step_by_branches(
+def accumulate_branches(
     model: BaseModel, branches: Iterator[dict[str, Tensor]], optim_wrapper: OptimWrapper
 ) -> dict[str, Tensor]:
-    """Back-propagate each branch as soon as it is computed, then update the parameters.
+    """Back-propagate each branch as soon as it is computed.
 
     Only one branch's graph is alive at a time, so that peak memory stays near that of one supervised step.
 
@@ -33,23 +33,24 @@ def step_by_branches(
         if branch is None:
             break
         loss, branch_log = model.parse_losses(branch)
+        branch_log.pop('loss')
         log_vars.update(branch_log)
         if isinstance(loss, Tensor) and loss.requires_grad:
             totals.append(loss.detach())
-            _accumulate_gradients(loss, optim_wrapper)
-    _update_parameters(optim_wrapper)
+            optim_wrapper.backward(optim_wrapper.scale_loss(loss))
+            optim_wrapper._inner_count -= 1  # counts calls, and iterations are meant
     return {**log_vars, 'loss': torch.stack(totals).sum()}
 
 
-def _accumulate_gradients(loss: Tensor, optim_wrapper: OptimWrapper) -> None:
-    """Back-propagate one branch; MMEngine counts backward calls as iterations, so the count is put back."""
-    optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-    optim_wrapper._inner_count -= 1
-
-
-def _update_parameters(optim_wrapper: OptimWrapper) -> None:
+def update_parameters(optim_wrapper: OptimWrapper) -> None:
     """Count one iteration and, unless gradients are still accumulated, step the optimizer."""
     optim_wrapper._inner_count += 1
     if optim_wrapper.should_update():
         optim_wrapper.step()
         optim_wrapper.zero_grad()
+
+
+def drop_gradients(optim_wrapper: OptimWrapper) -> None:
+    """Count one iteration without learning from it, nor from others accumulated for the same step."""
+    optim_wrapper._inner_count += 1
+    optim_wrapper.zero_grad()

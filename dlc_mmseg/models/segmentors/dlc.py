@@ -45,6 +45,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
         pseudo_label_margins: Pixels (top, bottom, left, right) without pseudo-label weight.
         quality_weight: Share of sure pixels per ``image`` or ``batch``.
         predict_with: ``student`` or ``teacher``.
+        non_finite_loss: ``stop`` or ``skip`` an iteration whose losses or gradients are not finite.
 
     Attributes:
         transition: The `NoiseTransitionMatrix`, or None.
@@ -73,6 +74,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
         pseudo_label_margins: tuple[int, int, int, int] = (0, 0, 0, 0),
         quality_weight: Literal['image', 'batch'] = 'image',
         predict_with: Literal['student', 'teacher'] = 'student',
+        non_finite_loss: Literal['stop', 'skip'] = 'stop',
     ) -> None:
         super().__init__(
             segmentor,
@@ -88,6 +90,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
             pseudo_label_margins=pseudo_label_margins,
             quality_weight=quality_weight,
             predict_with=predict_with,
+            non_finite_loss=non_finite_loss,
         )
         for name, part in (('volume_loss', volume_loss), ('convexity_loss', convexity_loss)):
             if part is not None and transition is None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
-from mmengine.optim import OptimWrapper
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -15,15 +14,14 @@ from torch import Tensor
 
 from dlc_mmseg.functional.pseudo_label import pseudo_labels
 from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
-from dlc_mmseg.models.segmentors.branch_step import step_by_branches
+from dlc_mmseg.models.segmentors.branchwise import BranchwiseSegmentor
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput, stacked_labels, valid_pixels
-from dlc_mmseg.models.segmentors.teacher import first_output, set_teacher_mode, update_teacher
-from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
+from dlc_mmseg.models.segmentors.teacher import first_output, set_teacher_mode
 
 
 @MODELS.register_module()
-class MeanTeacherSegmentor(WrappingSegmentor):
+class MeanTeacherSegmentor(BranchwiseSegmentor):
     """Wraps any dense MMSegmentation segmentor for adaptation to an unlabelled target domain.
 
     The teacher follows the student; the student learns from the labelled source batch, from target images mixed with
@@ -48,6 +46,7 @@ class MeanTeacherSegmentor(WrappingSegmentor):
         pseudo_label_margins: Pixels (top, bottom, left, right) whose pseudo-labels get weight 0.
         quality_weight: Weight of pseudo-labels: the share of sure pixels of each ``image`` or of the ``batch``.
         predict_with: The network that validates and tests, ``student`` or ``teacher``.
+        non_finite_loss: ``stop`` or ``skip`` an iteration whose losses or gradients are not finite.
 
     Attributes:
         student: The trained segmentor.
@@ -73,9 +72,12 @@ class MeanTeacherSegmentor(WrappingSegmentor):
         pseudo_label_margins: tuple[int, int, int, int] = (0, 0, 0, 0),
         quality_weight: Literal['image', 'batch'] = 'image',
         predict_with: Literal['student', 'teacher'] = 'student',
+        non_finite_loss: Literal['stop', 'skip'] = 'stop',
     ) -> None:
-        super().__init__(segmentor, data_preprocessor, predict_with)
-        _check_arguments(teacher_momentum, pseudo_label_threshold, pseudo_label_margins, quality_weight)
+        super().__init__(
+            segmentor, data_preprocessor, predict_with, teacher_momentum, teacher_batch_statistics, non_finite_loss
+        )
+        _check_arguments(pseudo_label_threshold, pseudo_label_margins, quality_weight)
         if predict_with == 'teacher' and teacher_batch_statistics and class_mix is None and masked_consistency is None:
             raise ValueError("teacher_batch_statistics needs class_mix or masked_consistency to predict_with='teacher'")
         self.class_mix = _build(class_mix)
@@ -85,54 +87,9 @@ class MeanTeacherSegmentor(WrappingSegmentor):
         if self.feature_distance is not None:
             self.feature_distance.start_from(self.student.backbone)
         self.target_loss = MODELS.build(target_loss or {'type': 'ForwardCorrectedCrossEntropyLoss'})
-        self.teacher_momentum = teacher_momentum
-        self.teacher_batch_statistics = teacher_batch_statistics
         self.pseudo_label_threshold = pseudo_label_threshold
         self.pseudo_label_margins = pseudo_label_margins
         self.quality_weight = quality_weight
-        self.iteration: Tensor
-        self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
-
-    def train_step(
-        self, data: dict[str, Any] | tuple[Any, ...] | list[Any], optim_wrapper: OptimWrapper
-    ) -> dict[str, Tensor]:
-        """One iteration; each branch is back-propagated as soon as it is computed.
-
-        Args:
-            data: A batch of `PairedDomainDataset`.
-            optim_wrapper: The optimizer of the student.
-
-        Returns:
-            Scalars to log; ``loss`` is the sum of all branches.
-        """
-        self.follow_student()
-        with optim_wrapper.optim_context(self):
-            batch = self.data_preprocessor(data, True)
-        return step_by_branches(self, self.loss_branches(**batch), optim_wrapper)
-
-    def loss(  # type: ignore[override]  # mmseg knows one batch, not two
-        self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
-    ) -> dict[str, Tensor]:
-        """All losses of one iteration in one graph, for callers that do not use `train_step`.
-
-        Arguments are those of `loss_branches`; returns losses and figures to log, prefixed with their branch.
-        """
-        self.follow_student()
-        losses: dict[str, Tensor] = {}
-        for branch in self.loss_branches(inputs, data_samples):
-            losses.update(branch)
-        return losses
-
-    def follow_student(self) -> None:
-        """Update the teacher, before the iteration's losses."""
-        update_teacher(
-            self.teacher,
-            self.student,
-            self.iteration,
-            momentum=self.teacher_momentum,
-            update_buffers=not self.teacher_batch_statistics,
-        )
-        self.iteration += 1
 
     def loss_branches(
         self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
@@ -150,6 +107,7 @@ class MeanTeacherSegmentor(WrappingSegmentor):
         if self.class_mix is None and self.masked_consistency is None:
             return
         teacher = self.label_target(inputs['target'], data_samples['target'])
+        yield {'target.pseudo_weight': teacher.pseudo.weight.mean()}
         yield from self.target_branches(inputs, data_samples, teacher)
 
     def source_branch(self, images: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
@@ -266,12 +224,6 @@ class MeanTeacherSegmentor(WrappingSegmentor):
         augmented: Tensor = self.strong_augmentation(images, self.data_preprocessor.mean, self.data_preprocessor.std)
         return augmented
 
-    def train(self, mode: bool = True) -> MeanTeacherSegmentor:
-        """Training mode for the student; the teacher stays as configured."""
-        super().train(mode)
-        set_teacher_mode(self.teacher, batch_statistics=mode and self.teacher_batch_statistics)
-        return self
-
     def init_weights(self) -> None:
         """Initialise the student; teacher and feature reference start as its copies."""
         self.student.init_weights()
@@ -284,11 +236,7 @@ def _build(config: dict[str, Any] | None) -> Any:
     return None if config is None else MODELS.build(config)
 
 
-def _check_arguments(
-    momentum: float, threshold: float, margins: tuple[int, int, int, int], quality_weight: str
-) -> None:
-    if not 0 < momentum <= 1:
-        raise ValueError(f'teacher_momentum is {momentum}: give the share of the student per step, in (0, 1]')
+def _check_arguments(threshold: float, margins: tuple[int, int, int, int], quality_weight: str) -> None:
     if not 0 <= threshold <= 1:
         raise ValueError(f'pseudo_label_threshold is {threshold}: give a confidence in [0, 1]')
     if len(margins) != 4 or min(margins) < 0:

@@ -1,0 +1,174 @@
+"""One training iteration: the teacher follows, branches are back-propagated, the student steps."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from dlc_mmseg.models.processes import average_gradients, average_statistics, trained_parameters
+from dlc_mmseg.models.segmentors.branch_step import accumulate_branches, drop_gradients, update_parameters
+from dlc_mmseg.models.segmentors.finite_check import (
+    NonFinite,
+    NonFiniteLossError,
+    clone_buffers,
+    describe,
+    find_non_finite,
+    restore_buffers,
+)
+from dlc_mmseg.models.segmentors.teacher import set_teacher_mode, update_teacher
+from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
+
+_REMEDY = 'look at these images or lower the learning rate'
+
+
+class BranchwiseSegmentor(WrappingSegmentor):
+    """Student and teacher that are trained with the losses of several branches.
+
+    Losses are back-propagated branch by branch, so that one graph is alive at a time. With several processes,
+    gradients and running statistics are averaged over them.
+
+    Args:
+        segmentor: Config of the segmentor, an EncoderDecoder or subclass.
+        data_preprocessor: Config of the preprocessor.
+        predict_with: The network that validates and tests, ``student`` or ``teacher``.
+        teacher_momentum: Share of the student in each late update of the teacher, in (0, 1].
+        teacher_batch_statistics: Whether the teacher's batch norms use batch statistics and keep running ones of
+            their own.
+        non_finite_loss: What to do when a loss or gradient is not finite: ``stop`` with an error, or ``skip`` the
+            iteration. Either way weights, running statistics and T stay as they were.
+
+    Attributes:
+        iteration: Iterations so far, buffer of shape ().
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    iteration: Tensor
+
+    def __init__(
+        self,
+        segmentor: dict[str, Any],
+        data_preprocessor: dict[str, Any] | None,
+        predict_with: Literal['student', 'teacher'],
+        teacher_momentum: float,
+        teacher_batch_statistics: bool,
+        non_finite_loss: Literal['stop', 'skip'],
+    ) -> None:
+        super().__init__(segmentor, data_preprocessor, predict_with)
+        if not 0 < teacher_momentum <= 1:
+            raise ValueError(
+                f'teacher_momentum is {teacher_momentum}: give the share of the student per step, in (0, 1]'
+            )
+        if non_finite_loss not in ('stop', 'skip'):
+            raise ValueError(f"non_finite_loss is {non_finite_loss!r}: choose 'stop' or 'skip'")
+        self.teacher_momentum = teacher_momentum
+        self.teacher_batch_statistics = teacher_batch_statistics
+        self.non_finite_loss = non_finite_loss
+        self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
+
+    def train_step(
+        self, data: dict[str, Any] | tuple[Any, ...] | list[Any], optim_wrapper: OptimWrapper
+    ) -> dict[str, Tensor]:
+        """One iteration; each branch is back-propagated as soon as it is computed.
+
+        Args:
+            data: A batch of `PairedDomainDataset`.
+            optim_wrapper: The optimizer of the student.
+
+        Returns:
+            Scalars to log; ``loss`` is the sum of all branches.
+
+        Raises:
+            NonFiniteLossError: If a loss or gradient is not finite and ``non_finite_loss`` is ``stop``.
+        """
+        self.follow_student()
+        with optim_wrapper.optim_context(self):
+            batch = self.data_preprocessor(data, True)
+        skips = self.non_finite_loss == 'skip'
+        buffers = clone_buffers(self) if skips else []
+        log = accumulate_branches(self, self.loss_branches(**batch), optim_wrapper)
+        problem = self._agree(log, optim_wrapper)
+        if problem is None:
+            update_parameters(optim_wrapper)
+            return {**log, 'skipped': torch.zeros(())} if skips else log
+        message = describe(problem, int(self.iteration), batch['data_samples'])
+        if not skips:
+            raise NonFiniteLossError(f"{message}; {_REMEDY}, or set model.non_finite_loss='skip'")
+        print_log(f'skipped {message}', logger='current', level=logging.WARNING)
+        restore_buffers(self, buffers)
+        drop_gradients(optim_wrapper)
+        return {'skipped': torch.ones(())}
+
+    def loss(  # type: ignore[override]  # mmseg knows one batch, not two
+        self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
+    ) -> dict[str, Tensor]:
+        """All losses of one iteration in one graph, for callers that do not use `train_step`.
+
+        Args:
+            inputs: ``source`` and ``target``, each (B, C, H, W), normalised.
+            data_samples: ``source`` (with labels) and ``target``.
+
+        Returns:
+            Losses and figures to log, prefixed with their branch.
+
+        Raises:
+            NonFiniteLossError: If a loss is not finite; the callers' step cannot be skipped from here.
+        """
+        self.follow_student()
+        losses: dict[str, Tensor] = {}
+        for branch in self.loss_branches(inputs, data_samples):
+            losses.update(branch)
+        average_statistics(self.student, self.teacher)
+        problem = find_non_finite(self.parse_losses(losses)[1])
+        if problem is not None:
+            raise NonFiniteLossError(f'{describe(problem, int(self.iteration), data_samples)}; {_REMEDY}')
+        return losses
+
+    @abstractmethod
+    def loss_branches(
+        self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
+    ) -> Iterator[dict[str, Tensor]]:
+        """The losses of one iteration, one branch at a time; each holds a graph of its own.
+
+        Args:
+            inputs: ``source`` and ``target``, each (B, C, H, W), normalised.
+            data_samples: ``source`` (with labels) and ``target``.
+
+        Yields:
+            Prefixed losses of a branch.
+        """
+
+    def follow_student(self) -> None:
+        """Update the teacher, before the iteration's losses."""
+        update_teacher(
+            self.teacher,
+            self.student,
+            self.iteration,
+            momentum=self.teacher_momentum,
+            update_buffers=not self.teacher_batch_statistics,
+        )
+        self.iteration += 1
+
+    def train(self, mode: bool = True) -> BranchwiseSegmentor:
+        """Training mode for the student; the teacher stays as configured."""
+        super().train(mode)
+        set_teacher_mode(self.teacher, batch_statistics=mode and self.teacher_batch_statistics)
+        return self
+
+    def _agree(self, log: dict[str, Tensor], optim_wrapper: OptimWrapper) -> NonFinite | None:
+        """Bring all processes to the same gradients and statistics, and to one opinion of whether they are finite."""
+        parameters = trained_parameters(optim_wrapper)
+        average_statistics(self.student, self.teacher)
+        if optim_wrapper.should_sync():
+            average_gradients(parameters)
+        scaled = hasattr(optim_wrapper, 'loss_scaler')  # it expects overflows, and skips the step by itself
+        return find_non_finite(log, None if scaled else parameters)
