@@ -14,6 +14,7 @@ log_level = 'INFO'
 load_from = None
 resume = False
 randomness = dict(seed=0)
+model_wrapper_cfg = dict(type='BranchwiseDistributedDataParallel')  # several GPUs: branch by branch, as on one
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
@@ -21,6 +22,9 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook', interval=1),  # with --show-dir: every image
+    # here and not in custom_hooks, which child configs replace as a whole
+    exact_resume=dict(type='ExactResumeHook'),
+    pseudo_label_weight=dict(type='PseudoLabelWeightHook', patience=200),
 )
 custom_hooks = [
     dict(type='PseudoLabelHook', interval=1000),

@@ -1,6 +1,17 @@
-"""Hooks for MMEngine's Runner."""
+"""Hooks for MMEngine's Runner, and files written whole or not at all."""
 
+from dlc_mmseg.engine.atomic_files import register_atomic_backend
+from dlc_mmseg.engine.exact_resume_hook import ExactResumeHook
 from dlc_mmseg.engine.pseudo_label_hook import PseudoLabelHook
+from dlc_mmseg.engine.pseudo_label_weight_hook import PseudoLabelWeightHook
 from dlc_mmseg.engine.transition_hook import TransitionMatrixHook
 
-__all__ = ['PseudoLabelHook', 'TransitionMatrixHook']
+__all__ = [
+    'ExactResumeHook',
+    'PseudoLabelHook',
+    'PseudoLabelWeightHook',
+    'TransitionMatrixHook',
+    'register_atomic_backend',
+]
+
+register_atomic_backend()
