@@ -97,10 +97,11 @@ ALLOWED = {
     'functional': {'functional'},
     'models': {'functional', 'models'},
     'datasets': {'functional', 'datasets'},
-    'engine': {'functional', 'models', 'engine'},
+    'checks': {'functional', 'datasets', 'checks'},
+    'engine': {'functional', 'models', 'checks', 'engine'},
     'converters': {'functional', 'datasets', 'converters'},
     'deploy': {'functional', 'models', 'datasets', 'engine', 'deploy'},
-    'commands': {'functional', 'models', 'datasets', 'engine', 'converters', 'deploy', 'commands'},
+    'commands': {'functional', 'models', 'datasets', 'engine', 'converters', 'deploy', 'checks', 'commands'},
 }
 
 

@@ -1,0 +1,168 @@
+"""Where checkpoints go and where they come from."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dlc_mmseg.checks.model_config import parts
+from dlc_mmseg.checks.report import Report
+from dlc_mmseg.errors import UserError
+
+ReadCheckpoint = Callable[[str], dict[str, Any]]
+_MOMENTS = {'Adam': 2, 'AdamW': 2, 'NAdam': 2, 'RAdam': 2, 'SGD': 1, 'RMSprop': 1}
+
+
+def check_work_dir(config: Mapping[str, Any], model: nn.Module | None, report: Report) -> None:
+    """Find a work_dir that cannot be written, or a disk too small for the checkpoints to come.
+
+    Args:
+        config: The whole config.
+        model: The built model; without one the space is not estimated.
+        report: Receives what is wrong.
+    """
+    work_dir = config.get('work_dir')
+    if not work_dir or '://' in str(work_dir):
+        return
+    folder = Path(work_dir).absolute()
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        report.error(work_dir, f'work_dir cannot be made, {existing} is no folder', 'give another --work-dir')
+        return
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        what = f'work_dir cannot be written ({error.strerror or error})'
+        report.error(existing, what, 'give another --work-dir or the right to write there')
+        return
+    if model is not None:
+        needed, number = checkpoint_bytes(config, model)
+        free = shutil.disk_usage(existing).free
+        if needed > free:
+            what = f'{number} checkpoints need about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free'
+            remedy = 'free space, give another --work-dir or lower default_hooks.checkpoint.max_keep_ckpts'
+            report.error(work_dir, what, remedy)
+
+
+def checkpoint_bytes(config: Mapping[str, Any], model: nn.Module) -> tuple[int, int]:
+    """Disk space of all checkpoints that a run has at one time.
+
+    Args:
+        config: The whole config.
+        model: The model.
+
+    Returns:
+        Bytes, and the number of checkpoints: those kept, the best one, and the one being written.
+    """
+    hook = (config.get('default_hooks') or {}).get('checkpoint') or {}
+    state = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    wrapper = config.get('optim_wrapper') or {}
+    kind = (wrapper.get('optimizer') or {}).get('type')
+    trained = sum(value.numel() * value.element_size() for value in model.parameters() if value.requires_grad)
+    moments = _MOMENTS.get(str(kind), 0) * trained if hook.get('save_optimizer', True) else 0
+    kept = hook.get('max_keep_ckpts', -1)
+    if not isinstance(kept, int) or kept < 1:
+        iterations = (config.get('train_cfg') or {}).get('max_iters') or 1
+        kept = math.ceil(iterations / max(hook.get('interval') or iterations, 1))
+    number = kept + 1 + bool(hook.get('save_best'))
+    return (state + moments) * number, number
+
+
+def check_starting_points(
+    config: Mapping[str, Any], model: nn.Module | None, read: ReadCheckpoint | None, report: Report
+) -> None:
+    """Check ``load_from``, what ``resume`` would take, and local pre-trained weights.
+
+    Args:
+        config: The whole config.
+        model: The built model; None compares no names.
+        read: Reads a checkpoint safely; None checks existence only.
+        report: Receives what is wrong.
+    """
+    load_from, resume = config.get('load_from'), bool(config.get('resume'))
+    if load_from is not None:
+        checkpoint = _read(str(load_from), 'load_from', read, report)
+    else:
+        checkpoint = _read_last(config, read, report) if resume else None
+    if checkpoint is not None and resume:
+        _check_resumable(config, checkpoint, str(load_from or config.get('work_dir')), report)
+    elif checkpoint is not None and model is not None:
+        _check_fit(checkpoint, model, str(load_from), report)
+    for name, part in parts(config.get('model'), 'model'):
+        weights = part.get('checkpoint')
+        if part.get('type') == 'Pretrained' and isinstance(weights, str) and '://' not in weights:
+            _read(weights, f'{name}.checkpoint', read, report)
+
+
+def _read(path: str, name: str, read: ReadCheckpoint | None, report: Report) -> dict[str, Any] | None:
+    path = os.path.expanduser(path)
+    if '://' in path:
+        return None
+    if not os.path.isfile(path):
+        kind = 'is a folder' if os.path.isdir(path) else 'does not exist'
+        report.error(path, f'{kind} ({name})', f'let {name} name a .pth file, or set it to None')
+        return None
+    if read is None:
+        return None
+    try:
+        return read(path)
+    except UserError as error:
+        what, _, remedy = str(error).removeprefix(f'{path}: ').partition('; ')
+        report.error(path, f'{what} ({name})', remedy)
+        return None
+
+
+def _read_last(config: Mapping[str, Any], read: ReadCheckpoint | None, report: Report) -> dict[str, Any] | None:
+    note = Path(str(config.get('work_dir') or '.'), 'last_checkpoint')
+    if not note.is_file():
+        what = 'does not exist, there is nothing to resume: training starts from the beginning'
+        report.warning(note, what, 'give the --work-dir of the earlier run, or name a checkpoint in load_from')
+        return None
+    path = note.read_text(encoding='utf-8', errors='replace').strip()
+    if not os.path.isfile(path):
+        what = f'names {path}, which does not exist'
+        report.error(note, what, 'write the path of an earlier checkpoint into it, or name one in load_from')
+        return None
+    return _read(path, f'named by {note}', read, report)
+
+
+def _check_resumable(config: Mapping[str, Any], checkpoint: dict[str, Any], name: str, report: Report) -> None:
+    lacking = [key for key in ('meta', 'optimizer', 'message_hub') if key not in checkpoint]
+    done = (checkpoint.get('meta') or {}).get('iter')
+    iterations = (config.get('train_cfg') or {}).get('max_iters')
+    if lacking:
+        what = f'holds no {" and no ".join(lacking)}: weights alone cannot be resumed'
+        report.error(name, what, 'set resume=False to start from its weights, or name a checkpoint of a run')
+    elif isinstance(done, int) and isinstance(iterations, int) and done >= iterations:
+        what = f'has trained {done} of {iterations} iterations, nothing is left to do'
+        report.warning(name, what, 'raise train_cfg.max_iters')
+
+
+def _check_fit(checkpoint: dict[str, Any], model: nn.Module, name: str, report: Report) -> None:
+    state = checkpoint.get('state_dict', checkpoint)
+    known = {_plain(key): tuple(value.shape) for key, value in model.state_dict().items()}
+    found = {_plain(str(key)): tuple(getattr(value, 'shape', ())) for key, value in state.items()}
+    if not known.keys() & found.keys():
+        what = f'none of its {len(found)} tensors is known to the model ({next(iter(found), "nothing")} ..)'
+        report.error(name, what, 'name a checkpoint of this model or of its segmentor in load_from')
+        return
+    other = [key for key in known.keys() & found.keys() if known[key] != found[key]]
+    if other:
+        key = min(other)
+        what = f'{len(other)} tensors have another shape ({key}: {found[key]}, the model has {known[key]})'
+        report.warning(name, what, 'these keep their initial values; name a checkpoint of the same architecture')
+
+
+def _plain(key: str) -> str:
+    """Name of a tensor inside the segmentor, whatever wraps it."""
+    for prefix in ('module.', 'student.', 'teacher.'):
+        key = key.removeprefix(prefix)
+    return key

@@ -1,0 +1,218 @@
+"""The files that each dataset of a config lists, and what is wrong with the listing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mmseg.registry import DATASETS
+
+from dlc_mmseg.checks.report import Report, one_line
+from dlc_mmseg.datasets.domain import missing_files
+
+Role = Literal['source', 'target', 'validation']
+
+
+@dataclass
+class Tile:
+    """An image that is there.
+
+    Attributes:
+        image: Its path.
+        label: Path of its label image, where there is one and it is read.
+        info: The dataset's entry.
+        index: Its index in the dataset.
+    """
+
+    image: str
+    label: str | None
+    info: dict[str, Any]
+    index: int
+
+
+@dataclass
+class Domain:
+    """One dataset without datasets below it.
+
+    Attributes:
+        role: What it is for.
+        name: Field of the config that holds it.
+        config: Its config.
+        dataset: The built dataset.
+        tiles: The images that exist.
+    """
+
+    role: Role
+    name: str
+    config: Mapping[str, Any]
+    dataset: Any
+    tiles: list[Tile] = field(default_factory=list)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes."""
+        return list(self.dataset.metainfo.get('classes') or ())
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its labels are read."""
+        return self.role != 'target'
+
+
+def list_domains(config: Mapping[str, Any], report: Report) -> list[Domain]:
+    """All datasets that training reads.
+
+    Args:
+        config: The whole config, as plain dicts.
+        report: Receives what is wrong with folders, splits and names.
+
+    Returns:
+        The datasets that could be built, with the tiles that exist.
+    """
+    domains = []
+    for role, name, dataset in dataset_configs(config):
+        domain = _build(role, name, dataset, report)
+        if domain is not None:
+            _list_tiles(domain, report)
+            domains.append(domain)
+            report.images[role] = report.images.get(role, 0) + len(domain.tiles)
+    return domains
+
+
+def dataset_configs(config: Mapping[str, Any]) -> Iterator[tuple[Role, str, Mapping[str, Any]]]:
+    """Configs of the datasets that training reads.
+
+    Args:
+        config: The whole config.
+
+    Yields:
+        Role, field, and config of each dataset without datasets below it.
+    """
+    name = 'train_dataloader.dataset'
+    train = (config.get('train_dataloader') or {}).get('dataset') or {}
+    while 'dataset' in train and 'source' not in train:
+        name, train = f'{name}.dataset', train['dataset']
+    if 'source' in train:
+        yield from _leaves('source', f'{name}.source', train['source'])
+        yield from _leaves('target', f'{name}.target', train.get('target') or {})
+    elif train:
+        yield from _leaves('source', name, train)
+    validation = (config.get('val_dataloader') or {}).get('dataset')
+    if validation:
+        yield from _leaves('validation', 'val_dataloader.dataset', validation)
+
+
+def _leaves(role: Role, name: str, dataset: Mapping[str, Any]) -> Iterator[tuple[Role, str, Mapping[str, Any]]]:
+    if 'datasets' in dataset:
+        for index, part in enumerate(dataset['datasets']):
+            yield from _leaves(role, f'{name}.datasets.{index}', part)
+    elif 'dataset' in dataset:
+        yield from _leaves(role, f'{name}.dataset', dataset['dataset'])
+    else:
+        yield role, name, dataset
+
+
+def _build(role: Role, name: str, config: Mapping[str, Any], report: Report) -> Domain | None:
+    """The dataset, without reading any file; a palette that does not fit is left to another check."""
+    if not config.get('type'):
+        report.error(name, 'no dataset is given', "set type='BaseSegDataset' or another dataset of mmseg")
+        return None
+    lazy = {**config, 'lazy_init': True, 'pipeline': _pipeline(role, config), 'serialize_data': False}
+    metainfo = config.get('metainfo') or {}
+    if metainfo.get('classes') is not None:
+        lazy['metainfo'] = {key: value for key, value in metainfo.items() if key != 'palette'}
+    folder = _join(config, (config.get('data_prefix') or {}).get('img_path'))
+    try:
+        built = DATASETS.build(lazy)
+        return Domain(role, name, config, built) if hasattr(built, 'data_prefix') else None  # else no dataset of files
+    except (AssertionError, AttributeError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
+        if folder and '://' not in folder and not os.path.isdir(folder):
+            _missing_folder(role, folder, name, report)  # some datasets assert that it exists
+        else:
+            report.error(name, f'does not build ({one_line(error)})', 'correct this dataset in the config')
+        return None
+
+
+def _pipeline(role: Role, config: Mapping[str, Any]) -> list[Any]:
+    """Transforms of the dataset; those of a target load no labels (`PairedDomainDataset` sees to it)."""
+    steps = list(config.get('pipeline') or [])
+    return [step for step in steps if role != 'target' or 'LoadAnnotations' not in str(step.get('type'))]
+
+
+def _join(config: Mapping[str, Any], path: str | None) -> str:
+    root = config.get('data_root') or ''
+    return os.path.join(root, path) if path else root
+
+
+def _missing_folder(role: str, folder: str, name: str, report: Report) -> None:
+    report.error(folder, f'{role} image folder is missing', f'correct data_root or data_prefix.img_path of {name}')
+
+
+def _list_tiles(domain: Domain, report: Report) -> None:
+    dataset = domain.dataset
+    folder, split = str(dataset.data_prefix.get('img_path') or ''), str(dataset.ann_file or '')
+    if '://' not in folder and not os.path.isdir(folder or '.'):
+        _missing_folder(domain.role, folder, domain.name, report)
+        return
+    if split and '://' not in split and not os.path.isfile(split):
+        remedy = f'correct ann_file of {domain.name} or leave it out'
+        report.error(split, f'{domain.role} split file is missing', remedy)
+        return
+    infos = _infos(domain, report)
+    missing = set(missing_files(info['img_path'] for info in infos))
+    report.files(
+        'error',
+        sorted(missing),
+        f'{domain.role} image is named in {split} but does not exist' if split else f'{domain.role} image is missing',
+        f'correct {split or domain.name}: one name per line, without img_suffix ({_suffix(dataset)!r})',
+    )
+    _repeated(domain, infos, split, report)
+    domain.tiles = [
+        Tile(info['img_path'], info.get('seg_map_path') if domain.labelled else None, info, index)
+        for index, info in enumerate(infos)
+        if info['img_path'] not in missing
+    ]
+
+
+def _infos(domain: Domain, report: Report) -> list[dict[str, Any]]:
+    dataset = domain.dataset
+    try:
+        dataset.full_init()
+        infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    except Exception as error:  # noqa: BLE001, anything a dataset class may raise on what it finds
+        report.error(domain.name, f'cannot be listed ({one_line(error)})', 'correct this dataset in the config')
+        return []
+    if not infos:
+        _empty(domain, report)
+    return [info for info in infos if 'img_path' in info]
+
+
+def _empty(domain: Domain, report: Report) -> None:
+    dataset, suffix = domain.dataset, _suffix(domain.dataset)
+    folder = str(dataset.data_prefix.get('img_path') or '')
+    if dataset.ann_file:
+        what, remedy = f'{domain.role} split file lists no image', f'write one name per line, without {suffix!r}'
+        report.error(dataset.ann_file, what, remedy)
+        return
+    found = Counter(os.path.splitext(name)[1] for name in os.listdir(folder or '.'))
+    there = ', '.join(f'{count} {ending or "without ending"}' for ending, count in found.most_common(3)) or 'nothing'
+    report.error(
+        folder,
+        f'no {domain.role} image ends in {suffix!r} (found: {there})',
+        f'correct the folder or img_suffix of {domain.name}',
+    )
+
+
+def _repeated(domain: Domain, infos: list[dict[str, Any]], split: str, report: Report) -> None:
+    counts = Counter(info['img_path'] for info in infos)
+    repeated = [path for path, count in counts.items() if count > 1]
+    remedy = f'name each image once in {split}' if split else f'let {domain.name} list each image once'
+    report.files('warning', repeated, f'{domain.role} image is listed more than once', remedy)
+
+
+def _suffix(dataset: Any) -> str | None:
+    suffix: str | None = getattr(dataset, 'img_suffix', None)
+    return suffix

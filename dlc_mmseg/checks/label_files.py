@@ -1,0 +1,198 @@
+"""Label images: whether they are there, and whether their values are classes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dlc_mmseg.checks.domain_files import Domain, Tile
+from dlc_mmseg.checks.image_files import spread
+from dlc_mmseg.checks.image_headers import Header, threads
+from dlc_mmseg.checks.report import Report, Track, silent
+from dlc_mmseg.datasets.class_statistics import STATISTICS_FILE_NAME, TileStatistics, count_tile
+from dlc_mmseg.datasets.domain import missing_files
+from dlc_mmseg.datasets.label_encoding import IGNORED, class_of_value, zero_based_label_hint
+from dlc_mmseg.errors import UserError
+
+Counts = dict[str, TileStatistics]
+_COLOURS = ('RGB', 'RGBA', 'LA', 'PA', 'CMYK', 'YCbCr', 'HSV', 'LAB')
+_SAMPLE = 16
+
+
+def check_label_files(domain: Domain, report: Report) -> None:
+    """Find images without labels and labels without images.
+
+    Args:
+        domain: A labelled dataset; tiles without labels are taken out.
+        report: Receives what is missing.
+    """
+    tiles, prefix = domain.tiles, domain.dataset.data_prefix.get('seg_map_path')
+    if tiles and not any(tile.label for tile in tiles):
+        report.error(
+            domain.name,
+            f'{domain.role} has no labels',
+            'set data_prefix=dict(img_path=..., seg_map_path=...)',
+        )
+        domain.tiles = []
+        return
+    missing = set(missing_files(tile.label for tile in tiles if tile.label))
+    domain.tiles = [tile for tile in tiles if tile.label and tile.label not in missing]
+    if missing:
+        what = f'label of a {domain.role} image is missing'
+        report.files('error', sorted(missing), what, _naming(domain, min(missing)))
+    elif prefix and not domain.dataset.ann_file and os.path.isdir(prefix):
+        _check_orphans(domain, str(prefix), report)
+
+
+def _naming(domain: Domain, missing: str) -> str:
+    """Remedy for a missing label: what the folder holds instead."""
+    folder, suffix = os.path.dirname(missing), str(getattr(domain.dataset, 'seg_map_suffix', ''))
+    names = [name for name in os.listdir(folder) if name != STATISTICS_FILE_NAME] if os.path.isdir(folder) else []
+    if not names:
+        return f'correct data_root or data_prefix.seg_map_path of {domain.name}'
+    stem = os.path.basename(missing)[: -len(suffix) or None]
+    same = [name for name in sorted(names) if name.startswith(stem)]
+    if same:
+        return f'set seg_map_suffix={same[0][len(stem) :]!r} of {domain.name} (now {suffix!r}), found {same[0]}'
+    if domain.tiles:
+        return 'add the label or take the image out of the dataset'
+    return f'name label images like images, ending in {suffix!r}: the folder holds {min(names)} and others'
+
+
+def _check_orphans(domain: Domain, folder: str, report: Report) -> None:
+    suffix = str(getattr(domain.dataset, 'seg_map_suffix', ''))
+    used = {os.path.normpath(tile.label) for tile in domain.tiles if tile.label}
+    found = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(suffix)]
+    orphans = [path for path in found if os.path.normpath(path) not in used]
+    remedy = 'restore the image or remove the label; name images and labels alike'
+    report.files('warning', orphans, f'label image without a {domain.role} image', remedy)
+
+
+def check_label_kinds(domain: Domain, headers: dict[str, Header], report: Report) -> None:
+    """Find label images that hold colours or fractions instead of class indices.
+
+    Args:
+        domain: A labelled dataset; offending tiles are taken out.
+        headers: Headers of its files.
+        report: Receives what is wrong.
+    """
+    modes = {tile.label: headers[tile.label].mode for tile in domain.tiles if tile.label in headers}
+    colours = [path for path, mode in modes.items() if mode in _COLOURS]
+    fractions = [path for path, mode in modes.items() if mode == 'F']
+    report.files(
+        'error',
+        [str(path) for path in colours],
+        f'label of a {domain.role} image holds {modes[colours[0]] if colours else ""} colours instead of class indices',
+        'turn colours into one index per pixel (dlc-mmseg convert-potsdam and convert-vaihingen do for ISPRS)',
+    )
+    report.files(
+        'error',
+        [str(path) for path in fractions],
+        f'label of a {domain.role} image holds fractions',
+        'write class indices as 8-bit single-channel PNG',
+    )
+    wrong = {*colours, *fractions}
+    domain.tiles = [tile for tile in domain.tiles if tile.label not in wrong]
+
+
+def count_labels_of(
+    domain: Domain, report: Report, *, known: Counts, full: bool, track: Track = silent
+) -> list[tuple[Tile, TileStatistics]]:
+    """Label pixels of a sample of tiles or of all.
+
+    Args:
+        domain: A labelled dataset.
+        report: Receives label images that cannot be read.
+        known: Counts that need not be taken again, by path.
+        full: Count all tiles instead of a sample of those not known.
+        track: Shows the progress.
+
+    Returns:
+        Tiles and their counts.
+    """
+    unknown = [tile for tile in domain.tiles if tile.label not in known]
+    chosen = unknown if full else spread(unknown, _SAMPLE)
+    with ThreadPoolExecutor(threads()) as pool:
+        results = track(pool.map(_try_count, chosen), f'counting labels: {domain.role}', len(chosen))
+        counted = list(zip(chosen, results, strict=True))
+    for _, result in counted:
+        if isinstance(result, str):
+            where, _, rest = result.partition(': ')
+            what, _, remedy = rest.rpartition(': ')
+            report.error(where, what, remedy)
+    taken = [(tile, known[tile.label]) for tile in domain.tiles if tile.label in known]
+    return [*taken, *((tile, result) for tile, result in counted if not isinstance(result, str))]
+
+
+def _try_count(tile: Tile) -> TileStatistics | str:
+    try:
+        return count_tile(str(tile.label))
+    except UserError as error:
+        return str(error)
+
+
+def check_values(domain: Domain, counts: list[tuple[Tile, TileStatistics]], ignore_index: int, report: Report) -> None:
+    """Compare label values with the classes.
+
+    Args:
+        domain: A labelled dataset.
+        counts: Tiles and their counts.
+        ignore_index: Its ignored label.
+        report: Receives values that are no class, and what looks shifted, empty or never there.
+    """
+    number = len(domain.classes)
+    if not number or not counts:
+        return
+    allowed = {*range(number), ignore_index, IGNORED}
+    strange: Counter[int] = Counter()
+    files: list[str] = []
+    seen: set[int] = set()
+    for tile, statistics in counts:
+        labels = {value: _label(value, tile) for value in statistics.counts}
+        values = [value for value, label in labels.items() if not 0 <= value <= IGNORED or label not in allowed]
+        seen.update(labels.values())
+        strange.update(values)
+        if values:
+            files.append(str(tile.label))
+    reduced = bool(getattr(domain.dataset, 'reduce_zero_label', False))
+    if files:
+        listed = ', '.join(map(str, sorted(strange)[:8])) + (', ...' if len(strange) > 8 else '')
+        what = f'label values {listed} are none of the {number} {domain.role} classes (reduce_zero_label={reduced})'
+        report.files('error', files, what, _value_remedy(sorted(strange), seen, number, reduced))
+        return
+    hint = zero_based_label_hint([({**tile.info}, statistics) for tile, statistics in counts], number)
+    if hint:
+        where, _, rest = hint.partition(' and others: ')
+        what, _, remedy = rest.partition('; ')
+        report.warning(where, what, remedy)
+        return
+    _check_presence(domain, seen, len(counts) == len(domain.tiles), report)
+
+
+def _value_remedy(strange: list[int], seen: set[int], number: int, reduced: bool) -> str:
+    if max(strange) > IGNORED:
+        return 'write labels as 8-bit images: values above 255 wrap around on loading'
+    if strange == [number] and not reduced:
+        return 'set reduce_zero_label=True if labels count from 1 and 0 means unlabelled, or correct metainfo.classes'
+    if all(value % 10 == 0 for value in strange):
+        return 'divide the codes by ten (dlc-mmseg convert-whuoptsar does for WHU-OPT-SAR)'
+    return 'convert the labels to class indices 0, 1, .. or correct metainfo.classes'
+
+
+def _check_presence(domain: Domain, seen: set[int], complete: bool, report: Report) -> None:
+    where = str(domain.dataset.data_prefix.get('seg_map_path') or domain.name)
+    absent = [name for index, name in enumerate(domain.classes) if index not in seen]
+    if len(absent) == len(domain.classes) and (complete or domain.role == 'source'):
+        remedy = 'correct reduce_zero_label, metainfo.classes or the label folder'
+        report.error(where, f'{domain.role} labels hold no pixel of any class', remedy)
+    elif absent and complete and domain.role == 'source':
+        what = f'no {domain.role} label holds {", ".join(absent)}'
+        report.warning(where, what, 'the network cannot learn these; correct metainfo.classes if they should be there')
+
+
+def _label(value: int, tile: Tile) -> int:
+    info: dict[str, Any] = tile.info
+    reduced = bool(info.get('reduce_zero_label'))
+    return class_of_value(value, reduce_zero_label=reduced, label_map=info.get('label_map'))

@@ -1,0 +1,155 @@
+"""What the pipelines make of the files: channels, types, sizes, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmcv.transforms import LoadAnnotations
+
+from dlc_mmseg.checks.domain_files import Domain, Tile
+from dlc_mmseg.checks.image_headers import Header
+from dlc_mmseg.checks.report import Report
+from dlc_mmseg.datasets.domain import first_item
+from dlc_mmseg.errors import UserError
+
+_RESIZING = ('Resize', 'Pad', 'Albu', 'Rotate')
+
+
+@dataclass
+class Outputs:
+    """What the pipeline of a domain gives.
+
+    Attributes:
+        channels: Number of channels.
+        dtype: Type of the values.
+        largest: Largest value seen.
+        sizes: Heights and widths seen.
+    """
+
+    channels: int = 0
+    dtype: str = ''
+    largest: float = 0.0
+    sizes: set[tuple[int, int]] = field(default_factory=set)
+
+
+def check_pipeline(domain: Domain, headers: dict[str, Header], report: Report) -> Outputs | None:
+    """Run a pipeline on its smallest, its largest and its first tile.
+
+    Args:
+        domain: A dataset with tiles that read.
+        headers: Headers of its files.
+        report: Receives steps that are missing, contradict the dataset or fail.
+
+    Returns:
+        What comes out; None if nothing does.
+    """
+    steps = list(domain.dataset.pipeline.transforms)
+    where = f'{domain.name}.pipeline'
+    loading = [step for step in steps if isinstance(step, LoadAnnotations)]
+    if domain.labelled and not loading:
+        report.error(where, 'loads no labels', "add dict(type='LoadAnnotations') after LoadImageFromFile")
+        return None
+    reduced = bool(getattr(domain.dataset, 'reduce_zero_label', False))
+    for step in loading:
+        wanted = getattr(step, 'reduce_zero_label', None)
+        if wanted is not None and bool(wanted) != reduced:
+            what = f'LoadAnnotations has reduce_zero_label={wanted}, the dataset {reduced}'
+            report.error(where, what, f'leave it out of LoadAnnotations and set it in {domain.name}')
+            return None
+    return _run(domain, headers, report)
+
+
+def _run(domain: Domain, headers: dict[str, Header], report: Report) -> Outputs | None:
+    outputs = Outputs()
+    for tile in _extremes(domain.tiles, headers):
+        try:
+            item = first_item(_Single(domain.dataset, tile.index), domain.role)
+        except UserError as error:
+            where, _, rest = str(error).partition(': ')
+            what, _, remedy = rest.rpartition(': ')
+            report.error(where if what else f'{domain.name}.pipeline', what or where, remedy or rest)
+            return None
+        image = item['inputs']
+        outputs.channels, outputs.dtype = int(image.shape[0]), str(image.dtype).removeprefix('torch.')
+        outputs.largest = max(outputs.largest, float(image.float().max()))
+        outputs.sizes.add((int(image.shape[-2]), int(image.shape[-1])))
+    return outputs if outputs.sizes else None
+
+
+class _Single:
+    """A dataset of one tile, for `first_item`."""
+
+    def __init__(self, dataset: Any, index: int) -> None:
+        self.dataset, self.index = dataset, index
+
+    def __getitem__(self, _: int) -> Any:
+        return self.dataset[self.index]
+
+    def get_data_info(self, _: int) -> Any:
+        return self.dataset.get_data_info(self.index)
+
+
+def _extremes(tiles: Sequence[Tile], headers: dict[str, Header]) -> list[Tile]:
+    """The first tile, and those with least and most pixels or the longest side."""
+    sized = [tile for tile in tiles if tile.image in headers and headers[tile.image].size]
+    sizes = {tile.index: headers[tile.image].size or (0, 0) for tile in sized}
+    chosen = list(tiles[:1])
+    for side in (0, 1):
+        ordered = sorted(sized, key=lambda tile, side=side: sizes[tile.index][side])  # type: ignore[misc]
+        chosen += [*ordered[:1], *ordered[-1:]]
+    return list({tile.index: tile for tile in chosen}.values())
+
+
+def check_training_sizes(
+    domains: Sequence[Domain], outputs: Mapping[str, Outputs], padding: Any, headers: dict[str, Header], report: Report
+) -> None:
+    """Find tiles from which no batch of one size can be made.
+
+    Args:
+        domains: Datasets of source and target.
+        outputs: What their pipelines give, by name.
+        padding: ``data_preprocessor.size``, height and width that smaller images are padded to.
+        headers: Headers of all files.
+        report: Receives crops larger than tiles, and sizes that differ.
+    """
+    if padding is None:
+        small = [domain for domain in domains if _check_crop(domain, headers, report)]
+        if small:
+            return
+    sizes: dict[tuple[int, int], str] = {}
+    for domain in domains:
+        for height, width in sorted(outputs[domain.name].sizes) if domain.name in outputs else []:
+            padded = (max(height, padding[0]), max(width, padding[1])) if padding else (height, width)
+            sizes.setdefault(padded, domain.name)
+    if len(sizes) > 1:
+        (first, second), names = sorted(sizes)[:2], list(sizes.values())
+        report.error(
+            f'{names[-1]}.pipeline',
+            f'gives images of {first[0]} x {first[1]} and {second[0]} x {second[1]} pixels, which make no batch',
+            'end both pipelines with one RandomCrop, and set model.data_preprocessor.size to its crop_size',
+        )
+
+
+def _check_crop(domain: Domain, headers: dict[str, Header], report: Report) -> bool:
+    for index, step in enumerate(domain.config.get('pipeline') or []):
+        kind = str(step.get('type'))
+        if any(name in kind for name in _RESIZING):
+            return False
+        if kind.endswith('RandomCrop'):
+            crop = step['crop_size']
+            crop = (crop, crop) if isinstance(crop, int) else tuple(crop)
+            small = [tile.image for tile in domain.tiles if _is_smaller(headers.get(tile.image), crop)]
+            if small:
+                report.error(
+                    f'{domain.name}.pipeline.{index}.crop_size',
+                    f'{crop} is larger than {len(small)} of {len(domain.tiles)} {domain.role} images ({small[0]})',
+                    'set model.data_preprocessor.size to it, which pads, or choose a smaller crop',
+                )
+            return bool(small)
+    return False
+
+
+def _is_smaller(header: Header | None, crop: tuple[int, ...]) -> bool:
+    return header is not None and header.size is not None and any(a < b for a, b in zip(header.size, crop, strict=True))

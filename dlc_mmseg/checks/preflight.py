@@ -1,0 +1,141 @@
+"""All checks of a config, in the order in which their findings are best read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmseg.registry import MODELS
+from torch import nn
+
+from dlc_mmseg.checks.channels import check_channels
+from dlc_mmseg.checks.checkpoints import ReadCheckpoint, check_starting_points, check_work_dir
+from dlc_mmseg.checks.classes import check_classes, check_palettes
+from dlc_mmseg.checks.domain_files import Domain, list_domains
+from dlc_mmseg.checks.domain_pair import check_pair
+from dlc_mmseg.checks.image_files import check_files, check_sizes
+from dlc_mmseg.checks.image_headers import Header
+from dlc_mmseg.checks.label_files import check_label_files, check_label_kinds, check_values, count_labels_of
+from dlc_mmseg.checks.model_config import check_heads, check_names, check_parts
+from dlc_mmseg.checks.pipelines import Outputs, check_pipeline, check_training_sizes
+from dlc_mmseg.checks.report import Report, Track, one_line, silent
+from dlc_mmseg.checks.sampling import check_settings, check_statistics, read_settings
+from dlc_mmseg.checks.schedule import check_schedule, check_shared_memory
+from dlc_mmseg.datasets.class_statistics import STATISTICS_FILE_NAME, write_class_statistics
+from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How thorough the checks are.
+
+    Attributes:
+        full: Decode every image and count every label, instead of all headers and a sample.
+        keep_statistics: Count all source labels that rare class sampling will need, and keep the counts beside them,
+            so that the dataset need not count again.
+        read_checkpoint: Reads a checkpoint safely; None looks no further than whether it exists.
+        track: Shows progress.
+    """
+
+    full: bool = False
+    keep_statistics: bool = False
+    read_checkpoint: ReadCheckpoint | None = None
+    track: Track = silent
+
+
+def check_config(
+    config: Mapping[str, Any], options: Options | None = None, *, model: nn.Module | None = None
+) -> Report:
+    """Check a config and everything that training with it will read.
+
+    Args:
+        config: The config as plain dicts (`Config.to_dict()`).
+        options: How thorough to be.
+        model: The config's model, where it is built already; otherwise it is built here.
+
+    Returns:
+        All problems, and how many images there are.
+    """
+    options, report = options or Options(), Report()
+    check_schedule(config, report)
+    check_names(config, report)
+    check_parts(config, report)
+    check_palettes(config, report)
+    domains = list_domains(config, report)
+    check_classes(domains, report)
+    classes = next((domain.classes for domain in domains if len(domain.classes) > 1), None)
+    if classes:
+        check_heads(config, classes, report)
+    _check_data(config, domains, options, report)
+    if model is None and not any(problem.where.startswith('model') for problem in report.errors):
+        model = _build(config, report)
+    check_work_dir(config, model, report)
+    check_starting_points(config, model, options.read_checkpoint, report)
+    return report
+
+
+def _check_data(config: Mapping[str, Any], domains: list[Domain], options: Options, report: Report) -> None:
+    headers: dict[str, Header] = {}
+    outputs: dict[str, Outputs] = {}
+    settings = read_settings((config.get('train_dataloader') or {}).get('dataset') or {}, report)
+    for domain in domains:
+        if domain.labelled:
+            check_label_files(domain, report)
+        headers.update(check_files(domain, report, full=options.full, track=options.track))
+        if domain.labelled:
+            check_label_kinds(domain, headers, report)
+            check_sizes(domain, headers, report)
+        output = check_pipeline(domain, headers, report)
+        if output is not None:
+            outputs[domain.name] = output
+        if domain.labelled:
+            _check_labels(domain, settings if domain.role == 'source' else None, headers, output, options, report)
+    training = [domain for domain in domains if domain.role != 'validation']
+    model = config.get('model') or {}
+    padding = (model.get('data_preprocessor') or {}).get('size')
+    check_training_sizes(training, outputs, padding, headers, report)
+    check_channels(domains, outputs, model, report)
+    check_pair(domains, headers, report, full=options.full)
+    trained = {domain.name: outputs[domain.name] for domain in training if domain.name in outputs}
+    check_shared_memory(config, trained, report)
+
+
+def _check_labels(
+    domain: Domain,
+    settings: RareClassSampling | None,
+    headers: dict[str, Header],
+    output: Outputs | None,
+    options: Options,
+    report: Report,
+) -> None:
+    known = check_statistics(domain, settings, headers, report) if settings is not None else {}
+    keep = options.keep_statistics and settings is not None and settings.statistics is None
+    full = options.full or keep
+    counts = count_labels_of(domain, report, known=known, full=full, track=options.track)
+    check_values(domain, counts, getattr(domain.dataset, 'ignore_index', 255), report)
+    if settings is not None:
+        check_settings(domain, settings, counts, output, report)
+    folder = str(domain.dataset.data_prefix.get('seg_map_path') or '')
+    if keep and len(known) < len(counts) == len(domain.dataset) and not report.errors:
+        named = {os.path.relpath(str(tile.label), folder).replace(os.sep, '/'): count for tile, count in counts}
+        _keep(folder, named)
+
+
+def _keep(folder: str, named: dict[str, Any]) -> None:
+    path = os.path.join(folder, STATISTICS_FILE_NAME)
+    try:
+        if not os.path.exists(path) and os.stat(folder).st_mode & 0o222:
+            write_class_statistics(path, named)
+    except OSError:
+        pass  # the dataset counts again and says so
+
+
+def _build(config: Mapping[str, Any], report: Report) -> nn.Module | None:
+    try:
+        model: nn.Module = MODELS.build(dict(config['model']))
+    except Exception as error:  # noqa: BLE001, anything a part of a model may raise on its arguments
+        report.error('model', f'does not build ({one_line(error)})', 'correct the part it names')
+        return None
+    return model

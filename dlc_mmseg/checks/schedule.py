@@ -1,0 +1,100 @@
+"""Loops, sampler, validation and memory: what a run is told to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dlc_mmseg.checks.pipelines import Outputs
+from dlc_mmseg.checks.report import Report
+
+_SHARED_MEMORY = Path('/dev/shm')
+_VALIDATION = ('val_dataloader', 'val_cfg', 'val_evaluator')
+
+
+def check_schedule(config: Mapping[str, Any], report: Report) -> None:
+    """Find contradictions between loop, schedule, validation and hooks.
+
+    Args:
+        config: The whole config.
+        report: Receives them.
+    """
+    loop = config.get('train_cfg') or {}
+    iterations = loop.get('max_iters')
+    if not config.get('train_dataloader'):
+        report.error('train_dataloader', 'is missing', 'start from one of the configs of `dlc-mmseg configs`')
+    if iterations is None and loop.get('max_epochs') is None:
+        remedy = "set dict(type='IterBasedTrainLoop', max_iters=..., val_interval=...)"
+        report.error('train_cfg', 'has no max_iters', remedy)
+    _check_custom_imports(config, report)
+    _check_validation(config, iterations, report)
+    if iterations is not None:
+        _check_learning_rate(config, iterations, report)
+    sampler = ((config.get('train_dataloader') or {}).get('sampler') or {}).get('type')
+    dataset = (config.get('train_dataloader') or {}).get('dataset') or {}
+    if dataset.get('type') == 'PairedDomainDataset' and sampler not in (None, 'PairedDomainSampler'):
+        what = f'{sampler} does not number its draws: a resumed run differs from an uninterrupted one'
+        report.warning('train_dataloader.sampler.type', what, "set it to 'PairedDomainSampler'")
+
+
+def _check_custom_imports(config: Mapping[str, Any], report: Report) -> None:
+    imports = (config.get('custom_imports') or {}).get('imports') or []
+    imports = [imports] if isinstance(imports, str) else imports
+    if not any(str(name).split('.')[0] == 'dlc_mmseg' for name in imports):
+        remedy = "add custom_imports=dict(imports=['dlc_mmseg'], allow_failed_imports=False)"
+        report.warning('custom_imports', 'does not name dlc_mmseg: `mim train` may not find its parts', remedy)
+
+
+def _check_validation(config: Mapping[str, Any], iterations: int | None, report: Report) -> None:
+    given = [name for name in _VALIDATION if config.get(name) is not None]
+    if given and len(given) < len(_VALIDATION):
+        absent = [name for name in _VALIDATION if name not in given]
+        what = f'is missing, {" and ".join(given)} {"is" if len(given) == 1 else "are"} given'
+        report.error(absent[0], what, 'give all three, or set all three to None')
+    checkpoint = (config.get('default_hooks') or {}).get('checkpoint') or {}
+    if not given and checkpoint.get('save_best'):
+        what = f'{checkpoint["save_best"]!r} is never measured, there is no val_dataloader'
+        report.warning('default_hooks.checkpoint.save_best', what, 'set it to None, or add validation')
+    interval = (config.get('train_cfg') or {}).get('val_interval')
+    if len(given) == len(_VALIDATION) and iterations and interval and interval > iterations:
+        what = f'{interval} exceeds max_iters ({iterations}): the run never validates'
+        report.warning('train_cfg.val_interval', what, 'lower it')
+    every = checkpoint.get('interval')
+    if iterations and every and every > iterations and not checkpoint.get('save_last', True):
+        what = f'{every} exceeds max_iters ({iterations}): no checkpoint is ever written'
+        report.error('default_hooks.checkpoint.interval', what, 'lower it')
+
+
+def _check_learning_rate(config: Mapping[str, Any], iterations: int, report: Report) -> None:
+    schedulers = config.get('param_scheduler') or []
+    schedulers = [schedulers] if isinstance(schedulers, Mapping) else schedulers
+    counted = [item for item in schedulers if not item.get('by_epoch', True) and isinstance(item.get('end'), int)]
+    last = max((item['end'] for item in counted), default=iterations)
+    if last != iterations:
+        what = f'the schedule ends at {last}, training at {iterations} (train_cfg.max_iters)'
+        report.warning('param_scheduler', what, f'let its last part end at {iterations}')
+
+
+def check_shared_memory(config: Mapping[str, Any], outputs: Mapping[str, Outputs], report: Report) -> None:
+    """Compare what worker processes hand over with the shared memory of the machine.
+
+    Args:
+        config: The whole config.
+        outputs: What the pipelines give.
+        report: Receives a shortage.
+    """
+    loader = config.get('train_dataloader') or {}
+    workers, batch = loader.get('num_workers') or 0, loader.get('batch_size') or 1
+    if not workers or not _SHARED_MEMORY.is_dir() or not outputs:
+        return
+    widths = {'uint8': 1, 'uint16': 2, 'int16': 2, 'float16': 2, 'float64': 8}
+    pixels = max(height * width for output in outputs.values() for height, width in output.sizes)
+    image = max(output.channels * widths.get(output.dtype, 4) for output in outputs.values())
+    needed = workers * (loader.get('prefetch_factor') or 2) * batch * pixels * (2 * image + 8)
+    free = shutil.disk_usage(_SHARED_MEMORY).free
+    if needed > free:
+        what = f'{workers} workers hand over about {needed / 2**30:.1f} GiB, /dev/shm has {free / 2**30:.1f} free'
+        remedy = 'lower it, or start the container with a larger --shm-size'
+        report.warning('train_dataloader.num_workers', what, remedy)

@@ -1,0 +1,99 @@
+"""`dlc-mmseg check`: everything that would stop or spoil a training run, in one list."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from rich.console import Console
+from rich.progress import track
+
+from dlc_mmseg.checks import Options, Report, check_config, printable
+from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
+from dlc_mmseg.errors import UserError
+
+_EPILOG = """One line per problem: file or field, what is wrong, what to do. Exit status 2 if there are errors, else 0.
+
+example:
+  dlc-mmseg check configs/dlc_custom.py
+  dlc-mmseg check configs/dlc_potirrg2vai.py --quick --cfg-options train_dataloader.batch_size=4
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the subcommand.
+
+    Args:
+        parser: The subcommand's own parser.
+    """
+    parser.description = 'Check a config and all files that training with it will read; nothing is written or trained.'
+    parser.epilog = _EPILOG
+    parser.add_argument('config', metavar='CONFIG', type=Path, help='the config file to train with')
+    help_quick = 'read the headers of all files, but decode only a sample of them, as every training run does itself'
+    parser.add_argument('--quick', action='store_true', help=help_quick)
+    help_work_dir = 'as in `mim train`; by default that of the config, or work_dirs/NAME'
+    parser.add_argument('--work-dir', metavar='DIR', help=help_work_dir)
+    help_options = 'changes to the config, as in `mim train`: key.of.dict=value'
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help_options)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check, and print what is found.
+
+    Args:
+        args: `config`, `quick`, `work_dir` and `cfg_options`.
+
+    Raises:
+        UserError: If the config cannot be read, or errors were found (which are printed before).
+    """
+    config = _read_config(args.config, args.cfg_options)
+    if args.work_dir or not config.get('work_dir'):
+        config.work_dir = args.work_dir or str(Path('work_dirs', args.config.stem))
+    init_default_scope(config.get('default_scope') or 'mmseg')
+    options = Options(
+        full=not args.quick,
+        read_checkpoint=lambda path: load_checkpoint_file(path, mmap=args.quick),
+        track=_track,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of model parts that are built: they come again in training
+        report = check_config(config.to_dict(), options)
+    _print(report, printable(str(args.config)))
+
+
+def _read_config(path: Path, changes: dict[str, Any] | None) -> Config:
+    if not path.is_file():
+        raise UserError(f'{path}: no such config: give its path (`dlc-mmseg configs` lists those that come along)')
+    try:
+        config = Config.fromfile(path)
+        config.merge_from_dict(changes or {})
+    except Exception as error:  # a config is a program: it may raise anything
+        reason = ' '.join(str(error).split())
+        raise UserError(f'{path}: cannot be read as a config ({type(error).__name__}: {reason}): correct it') from error
+    return config
+
+
+def _track(items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
+    """A progress bar on a terminal, gone when it is full."""
+    console = Console(stderr=True)
+    hidden = not sys.stderr.isatty() or total < 2
+    return track(items, description, total, console=console, transient=True, disable=hidden)
+
+
+def _print(report: Report, config: str) -> None:
+    for severity, problems in (('error', report.errors), ('warning', report.warnings)):
+        for problem in problems:
+            print(f'{severity}: {problem.line}')
+    if report.errors:
+        number, warned = len(report.errors), len(report.warnings)
+        tail = f' and {warned} warning{"s" if warned > 1 else ""}' if warned else ''
+        raise UserError(f'{config}: {number} error{"s" if number > 1 else ""}{tail} in {report.counts}')
+    number = len(report.warnings)
+    found = f'{number} warning{"s" if number > 1 else ""}, no errors' if number else 'no problems found'
+    print(f'{found} in {report.counts}')

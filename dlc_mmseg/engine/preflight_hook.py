@@ -1,0 +1,159 @@
+"""The checks of `dlc-mmseg check` at the start of every training run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from mmengine.dist import broadcast_object_list, get_rank
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import BaseLoop, Runner
+from mmseg.registry import HOOKS, RUNNERS
+from torch import nn
+
+from dlc_mmseg.checks import Options, Report, check_config
+from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
+from dlc_mmseg.errors import UserError
+
+Mode = Literal['quick', 'full', 'off']
+
+
+@HOOKS.register_module()
+class PreflightHook(Hook):
+    """Checks data, model, schedule and disk before the first iteration, and reports all problems at once.
+
+    Put it into ``default_hooks``: child configs that set ``custom_hooks`` keep it. With
+    ``runner_type='PreflightRunner'`` it comes before the datasets are built, which stop at the first problem of
+    theirs; with MMEngine's own Runner it comes right after. Only training is checked. One process checks, all stop.
+
+    Args:
+        mode: ``quick`` reads the headers of all files and decodes a sample, in seconds; ``full`` decodes every file;
+            ``off`` checks nothing.
+
+    Raises:
+        ValueError: If the mode is unknown.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, mode: Mode = 'quick') -> None:
+        if mode not in ('quick', 'full', 'off'):
+            raise ValueError(f"mode is {mode!r}: choose 'quick', 'full' or 'off'")
+        self.mode = mode
+        self._done = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Check, unless the runner is about to validate or test, or has called `check` before.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            UserError: If there are errors, one line each.
+        """
+        if isinstance(runner._train_loop, BaseLoop):
+            self.check(runner)
+
+    def check(self, runner: Runner) -> None:
+        """Check once; warnings go to the log.
+
+        Args:
+            runner: The runner, with its config and model.
+
+        Raises:
+            UserError: If there are errors, one line each.
+        """
+        if self.mode == 'off' or self._done or not runner.cfg.get('train_dataloader'):
+            return
+        self._done = True
+        outcome: list[Any] = [None]
+        if get_rank() == 0:
+            outcome = [_try_check(runner.cfg.to_dict(), self.mode, runner.model)]
+        broadcast_object_list(outcome)
+        if isinstance(outcome[0], str):
+            raise UserError(outcome[0])
+
+
+@RUNNERS.register_module()
+class PreflightRunner(Runner):
+    """MMEngine's Runner, which lets `PreflightHook` check before it builds the datasets.
+
+    A config asks for it with ``runner_type='PreflightRunner'``, which `mim train` and `mim test` follow. If the model
+    or another part cannot be built, all problems of the config are reported instead of that one.
+    """
+
+    @classmethod
+    def from_cfg(cls, cfg: Any) -> Runner:
+        """Build a runner.
+
+        Args:
+            cfg: The config.
+
+        Returns:
+            The runner.
+
+        Raises:
+            UserError: If a part cannot be built and the checks know why.
+        """
+        try:
+            runner: Runner = super().from_cfg(cfg)
+        except (AssertionError, AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+            hook = (cfg.get('default_hooks') or {}).get('preflight') or {'mode': 'off'}
+            mode = hook.get('mode', 'quick')
+            message = _try_check(cfg.to_dict(), mode, None) if mode != 'off' and get_rank() == 0 else None
+            if message is None:
+                raise
+            raise UserError(message) from error
+        return runner
+
+    def train(self) -> nn.Module:
+        """Check, then train.
+
+        Returns:
+            The trained model.
+
+        Raises:
+            UserError: If the checks find errors, one line each.
+        """
+        for hook in self.hooks:
+            if isinstance(hook, PreflightHook):
+                hook.check(self)
+        model: nn.Module = super().train()
+        return model
+
+
+def _try_check(config: Mapping[str, Any], mode: Mode, model: nn.Module | None) -> str | None:
+    """Check and log warnings; the message to stop with, if any. A mistake in the checks themselves stops nothing."""
+    started = time.monotonic()
+    options = Options(
+        full=mode == 'full',
+        keep_statistics=True,
+        read_checkpoint=lambda path: load_checkpoint_file(path, mmap=True),
+    )
+    try:
+        report = check_config(config, options, model=model)
+    except Exception as error:  # noqa: BLE001
+        reason = f'{type(error).__name__}: {error}'
+        print_log(f'Preflight gave up ({reason}); training goes on', logger='current', level=logging.WARNING)
+        return None
+    for problem in report.warnings:
+        print_log(f'Preflight: {problem.line}', logger='current', level=logging.WARNING)
+    if report.errors:
+        return summary(report)
+    print_log(f'Preflight: {report.counts}, {time.monotonic() - started:.1f} s', logger='current')
+    return None
+
+
+def summary(report: Report) -> str:
+    """All errors of a report, one per line after a headline.
+
+    Args:
+        report: What was found.
+    """
+    number = len(report.errors)
+    head = f'{number} problem{"s" if number > 1 else ""} to solve before training (see also `dlc-mmseg check CONFIG`):'
+    return '\n'.join([head, *(f'  {problem.line}' for problem in report.errors)])
+

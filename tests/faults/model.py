@@ -1,0 +1,89 @@
+"""Models that are misspelt or contradict the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+from tiny_run import ITERATIONS
+
+from faults.injecting import DATA, fault, field_fault
+
+field_fault(
+    'misspelt argument of a part',
+    'model.pseudo_label_treshold',
+    0.9,
+    'no argument of DLCSegmentor',
+    'pseudo_label_threshold may be meant',
+)
+field_fault(
+    'misspelt argument of a nested part',
+    'model.transition.num_point',
+    9,
+    'no argument of NoiseTransitionMatrix',
+    'num_points may be meant',
+)
+field_fault(
+    'misspelt argument of the data',
+    f'{DATA}.rare_class_samplng',
+    None,
+    'no argument of PairedDomainDataset',
+    'rare_class_sampling may be meant',
+)
+field_fault(
+    'misspelt argument of a hook',
+    'custom_hooks',
+    [{'type': 'PseudoLabelHook', 'intervall': 5}],
+    'no argument of PseudoLabelHook',
+    'interval may be meant',
+    where='custom_hooks.0.intervall',
+)
+field_fault(
+    'misspelt type of a part',
+    'model.volume_loss.type',
+    'TransitionVolumeLos',
+    'is not registered',
+    'TransitionVolumeLoss may be meant',
+)
+field_fault('value out of range', 'model.teacher_momentum', 2.0, 'does not build', 'teacher_momentum', where='model')
+field_fault('std of wrong length', 'model.data_preprocessor.std', [60.0], 'has 1 values, mean has 3', 'per channel')
+field_fault('std of zero', 'model.data_preprocessor.std', [60.0, 0.0, 60.0], 'not all positive', 'positive values')
+field_fault(
+    'preprocessor for one domain',
+    'model.data_preprocessor.type',
+    'SegDataPreProcessor',
+    'takes no pairs',
+    "'PairedDomainDataPreprocessor'",
+)
+field_fault(
+    'volume loss without a matrix',
+    'model.transition',
+    None,
+    'is given without model.transition',
+    'volume_loss=None',
+    where='model.volume_loss',
+    alone=False,
+)
+field_fault(
+    'convexity loss without a matrix',
+    'model.transition',
+    None,
+    'is given without model.transition',
+    'convexity_loss=None',
+    where='model.convexity_loss',
+    alone=False,
+)
+field_fault(
+    'matrix that learns for another time',
+    'model.transition.total_iterations',
+    40000,
+    f'is 40000, train_cfg.max_iters is {ITERATIONS}',
+    f'set it to {ITERATIONS}',
+    severity='warning',
+)
+field_fault('matrix that never learns', 'model.transition.warmup_iterations', 10, 'never be learnt', 'lower it')
+
+
+@fault('one dataset for a model of pairs', DATA, 'gives no pairs, DLCSegmentor takes them', 'PairedDomainDataset')
+def _(root: Path, config: Config) -> None:
+    config.train_dataloader.dataset = config.train_dataloader.dataset.source
