@@ -3,6 +3,7 @@
 from dlc_mmseg.engine.atomic_files import register_atomic_backend
 from dlc_mmseg.engine.checkpoint_loading import register_safe_loaders
 from dlc_mmseg.engine.exact_resume_hook import ExactResumeHook
+from dlc_mmseg.engine.preflight_hook import PreflightHook, PreflightRunner
 from dlc_mmseg.engine.pseudo_label_hook import PseudoLabelHook
 from dlc_mmseg.engine.pseudo_label_weight_hook import PseudoLabelWeightHook
 from dlc_mmseg.engine.transition_hook import TransitionMatrixHook
