@@ -59,7 +59,7 @@ def test_builds_steps_twice_and_predicts(path):
     for seed in range(2):
         log = model.train_step(toy.paired_batch(seed, size=SIZE), wrapper)
         assert all(torch.isfinite(value).all() for value in log.values()), log
-    branches = {name.split('.')[0] for name in log} - {'loss', 'target'}  # target: the pseudo-labels' weight, only logged
+    branches = {name.split('.')[0] for name in log} - {'loss', 'target'}  # target: only logged
     expected = {'source'} if path.stem.startswith('source_only') else {'source', 'mix', 'masked'}
     if config.model.get('transition'):
         expected.add('transition')
