@@ -121,17 +121,31 @@ def _read(path: str, name: str, read: ReadCheckpoint | None, report: Report) -> 
 
 
 def _read_last(config: Mapping[str, Any], read: ReadCheckpoint | None, report: Report) -> dict[str, Any] | None:
-    note = Path(str(config.get('work_dir') or '.'), 'last_checkpoint')
+    """What ``--resume`` takes; where `ExactResumeHook` is used a broken checkpoint gives way to an earlier one."""
+    work_dir = Path(str(config.get('work_dir') or '.'))
+    note = work_dir / 'last_checkpoint'
+    path = note.read_text(encoding='utf-8', errors='replace').strip() if note.is_file() else ''
+    hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
+    gives_way = any(isinstance(hook, Mapping) and hook.get('type') == 'ExactResumeHook' for hook in hooks)
+    others = [str(other) for other in work_dir.glob('iter_*.pth') if str(other) != path] if gives_way else []
     if not note.is_file():
-        what = 'does not exist, there is nothing to resume: training starts from the beginning'
-        report.warning(note, what, 'give the --work-dir of the earlier run, or name a checkpoint in load_from')
+        if not others:
+            what = 'does not exist, there is nothing to resume: training starts from the beginning'
+            report.warning(note, what, 'give the --work-dir of the earlier run, or name a checkpoint in load_from')
         return None
-    path = note.read_text(encoding='utf-8', errors='replace').strip()
-    if not os.path.isfile(path):
+    found = Report()
+    checkpoint = None
+    if os.path.isfile(path):
+        checkpoint = _read(path, f'named by {note}', read, found)
+    else:
         what = f'names {path}, which does not exist'
-        report.error(note, what, 'write the path of an earlier checkpoint into it, or name one in load_from')
-        return None
-    return _read(path, f'named by {note}', read, report)
+        found.error(note, what, 'write the path of an earlier checkpoint into it, or name one in load_from')
+    for problem in found.problems:
+        if others:
+            report.warning(problem.where, problem.what, 'nothing to do, the latest complete checkpoint is resumed')
+        else:
+            report.error(problem.where, problem.what, problem.remedy)
+    return checkpoint
 
 
 def _check_resumable(config: Mapping[str, Any], checkpoint: dict[str, Any], name: str, report: Report) -> None:

@@ -72,12 +72,13 @@ def read_safely(
         return without_code(_as_dict(name, plain(loaded)))
     except UserError:
         raise
-    except pickle.UnpicklingError as error:
-        raise _refusal(name, str(error)) from error
     except Exception as error:  # a broken file may raise anything
+        if isinstance(error, pickle.UnpicklingError) and not _is_cut_off(file):
+            raise _refusal(name, str(error)) from error
         if mmap and 'mmap can only be used' in str(error):  # files of torch < 1.6
             return read_safely(file, name, map_location)
-        reason = _reason(file, error)
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip('. ')
+        reason = 'its end is missing' if _is_cut_off(file) else reason
         raise UserError(
             f'{name}: cannot be read ({reason}); the file is cut off, damaged or no checkpoint: copy it again, or take '
             f'the checkpoint before it'
@@ -137,12 +138,12 @@ def _is_value(node: ast.AST) -> bool:
     return isinstance(node, (*values, ast.expr_context))
 
 
-def _reason(file: object, error: Exception) -> str:
-    if isinstance(file, Path):
-        with file.open('rb') as stream:
-            if stream.read(2) == b'PK' and not zipfile.is_zipfile(file):
-                return 'its end is missing'
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip('. ')
+def _is_cut_off(file: object) -> bool:
+    """Whether a file begins like the archives that torch writes, but does not end like one."""
+    if not isinstance(file, Path):
+        return False
+    with file.open('rb') as stream:
+        return stream.read(2) == b'PK' and not zipfile.is_zipfile(file)
 
 
 def _refusal(name: str, reason: str) -> UserError:

@@ -249,6 +249,22 @@ def test_disk_space_is_compared_with_the_checkpoints_to_come(pair, valid, monkey
     assert not check(config, model).problems
 
 
+def test_a_broken_checkpoint_that_gives_way_is_only_a_warning(pair, valid):
+    root, config = pair
+    work = root / 'work'
+    work.mkdir()
+    (work / 'iter_2.pth').write_bytes(b'PK cut')
+    (work / 'last_checkpoint').write_text(str(work / 'iter_2.pth'), encoding='utf-8')
+    config.merge_from_dict({'resume': True, 'default_hooks.exact_resume': {'type': 'ExactResumeHook'}})
+    assert [problem.severity for problem in check(config, valid[1]).problems] == ['error']
+    shutil.copy(work / 'iter_2.pth', work / 'iter_1.pth')
+    (problem,) = check(config, valid[1]).problems
+    assert problem.severity == 'warning'
+    assert 'iter_2.pth: cannot be read (its end is missing)' in problem.line
+    (work / 'last_checkpoint').unlink()
+    assert not check(config, valid[1]).problems
+
+
 def test_shared_memory_is_compared_with_what_workers_hand_over(pair, valid, monkeypatch):
     _, config = pair
     monkeypatch.setattr(schedule, '_SHARED_MEMORY', Path('/'))
