@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
 import toy
 from adaptation_run import differing, in_group
 from mmengine.model import MMDistributedDataParallel
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import MODEL_WRAPPERS
 from mmseg.registry import MODELS
 
@@ -114,6 +116,38 @@ def test_accumulated_gradients_are_averaged_once_a_step(tmp_path):
     (ours, calls), (theirs, _) = in_group(accumulating, tmp_path / 'group')
     assert calls == 2
     assert differing(ours, theirs) == []
+
+
+def in_mixed_precision(rank):
+    """MMEngine's own wrapper with its scaler; the first of two steps overflows, in one process only."""
+    amp_optimizer_wrapper.is_cuda_available = lambda: True  # it refuses to run on a CPU, where it works as well
+    amp_optimizer_wrapper.GradScaler = partial(torch.amp.GradScaler, device='cpu')
+    model = wrap(build())
+    scaling = {'type': 'AmpOptimWrapper', 'loss_scale': {'init_scale': 1024.0, 'growth_interval': 1}}
+    wrapper = toy.optim_wrapper(model, rate=RATE, accumulative_counts=2, **scaling)
+    weight = model.module.student.decode_head.conv_seg.weight
+    overflow = weight.register_hook(lambda gradient: gradient * math.inf) if rank == 1 else None
+    states, scales = [], []
+    for iteration in range(4):
+        torch.manual_seed(100 * iteration + rank)
+        model.train_step(batch_of(rank, iteration), wrapper)
+        if iteration % 2:
+            states.append(copy.deepcopy(model.module.state_dict()))
+            scales.append(wrapper.state_dict()['loss_scaler']['scale'])
+            if overflow is not None:
+                overflow.remove()
+    return states, scales
+
+
+def test_mixed_precision_with_accumulation_skips_and_steps_alike(tmp_path):
+    (ours, scales), (theirs, others) = in_group(in_mixed_precision, tmp_path / 'group')
+    assert scales == others == [512.0, 1024.0]
+    assert differing(ours, theirs) == []
+    start = dict(build().named_parameters())
+    student = [name for name in start if name.startswith('student.')]
+    assert all(torch.equal(ours[0][name], start[name]) for name in student)
+    assert any(not torch.equal(ours[1][name], start[name]) for name in student)
+    assert all(value.isfinite().all() for value in ours[1].values())
 
 
 def with_a_spoilt_batch(rank):
