@@ -1,0 +1,1 @@
+"""Parts of `benchmarks/adaptation.py`: variants, runs, results and the table."""
