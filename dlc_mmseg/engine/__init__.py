@@ -6,6 +6,7 @@ from dlc_mmseg.engine.exact_resume_hook import ExactResumeHook
 from dlc_mmseg.engine.preflight_hook import PreflightHook, PreflightRunner
 from dlc_mmseg.engine.pseudo_label_hook import PseudoLabelHook
 from dlc_mmseg.engine.pseudo_label_weight_hook import PseudoLabelWeightHook
+from dlc_mmseg.engine.student_optimizer import StudentOptimWrapperConstructor
 from dlc_mmseg.engine.transition_hook import TransitionMatrixHook
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     'PreflightRunner',
     'PseudoLabelHook',
     'PseudoLabelWeightHook',
+    'StudentOptimWrapperConstructor',
     'TransitionMatrixHook',
     'register_atomic_backend',
     'register_safe_loaders',

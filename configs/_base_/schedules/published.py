@@ -3,6 +3,7 @@
 max_iters = 10000
 optim_wrapper = dict(
     type='OptimWrapper',
+    constructor='StudentOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01),
     # custom_keys win over norm_decay_mult: as in the original, the head's norms are decayed, the backbone's are not
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0)), norm_decay_mult=0.0),

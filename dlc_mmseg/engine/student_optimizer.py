@@ -1,0 +1,62 @@
+"""An optimizer of the student alone, without a word about each frozen parameter of its teacher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+
+from dlc_mmseg.models.segmentors.teacher import unwrapped
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class StudentOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """MMEngine's constructor for the part of a model that learns.
+
+    `DefaultOptimWrapperConstructor` warns of every parameter that needs no gradient, which with a teacher is one line
+    per layer. This one looks at ``model.student`` only; names, and with them what ``custom_keys`` match, stay the
+    same (``student.backbone...``). A model without a student, or with other parameters that learn, is taken whole.
+
+    Args:
+        optim_wrapper_cfg: Config of the wrapper with its optimizer, as in MMEngine.
+        paramwise_cfg: Multipliers of rate and decay, as in MMEngine.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None) -> None:
+        super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        self._root = ''
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the optimizer's wrapper.
+
+        Args:
+            model: The model, or a distributed wrapper around it.
+
+        Returns:
+            The wrapper, with its optimizer.
+        """
+        model = unwrapped(model)
+        self._root = 'student' if _learns_in_student_only(model) else ''
+        return super().__call__(model.get_submodule(self._root))
+
+    def add_params(
+        self, params: list[dict[str, Any]], module: nn.Module, prefix: str = '', is_dcn_module: float | None = None
+    ) -> None:
+        """Add the parameters of a module and of its children, under their full names.
+
+        Args:
+            params: Parameter groups, extended in place.
+            module: The module.
+            prefix: Its name; empty for the root.
+            is_dcn_module: Whether its parent is a deformable convolution.
+        """
+        super().add_params(params, module, prefix or self._root, is_dcn_module)
+
+
+def _learns_in_student_only(model: nn.Module) -> bool:
+    if not isinstance(getattr(model, 'student', None), nn.Module):
+        return False
+    inside = {id(parameter) for parameter in model.get_submodule('student').parameters()}
+    return all(id(parameter) in inside for parameter in model.parameters() if parameter.requires_grad)
