@@ -96,3 +96,15 @@ def test_variants_differ_only_in_their_parts():
         changed = {key for key, value in other['model'].items() if full['model'][key] != value}
         assert changed <= {'target_loss', 'transition', 'volume_loss', 'convexity_loss'}, variant
         assert changed, variant
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=[path.stem for path in CONFIGS])
+def test_every_run_is_checked_resumable_and_watched(path):
+    """Child configs may replace hooks: none may lose these."""
+    config = Config.fromfile(path)
+    assert config.runner_type == 'PreflightRunner'
+    hooks = {hook['type'] for hook in config.default_hooks.values()}
+    assert {'PreflightHook', 'ExactResumeHook', 'PseudoLabelWeightHook'} <= hooks
+    assert config.train_dataloader.sampler.type == 'PairedDomainSampler'
+    assert config.model_wrapper_cfg.type == 'BranchwiseDistributedDataParallel'
+    assert config.default_hooks.checkpoint.max_keep_ckpts != 1

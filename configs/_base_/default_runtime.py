@@ -2,6 +2,7 @@
 
 custom_imports = dict(imports=['dlc_mmseg'], allow_failed_imports=False)
 default_scope = 'mmseg'
+runner_type = 'PreflightRunner'  # MMEngine's, which checks everything before it builds the datasets
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
@@ -23,6 +24,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook', interval=1),  # with --show-dir: every image
     # here and not in custom_hooks, which child configs replace as a whole
+    preflight=dict(type='PreflightHook'),
     exact_resume=dict(type='ExactResumeHook'),
     pseudo_label_weight=dict(type='PseudoLabelWeightHook', patience=200),
 )
