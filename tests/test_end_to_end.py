@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
 
 
-def call(*command, cwd, ok=True):
-    environment = {**os.environ, 'PATH': f'{PROGRAMS}{os.pathsep}{os.environ.get("PATH", "")}', 'OMP_NUM_THREADS': '1'}
+def call(*command, cwd, ok=True, **variables):
+    path = f'{PROGRAMS}{os.pathsep}{os.environ.get("PATH", "")}'
+    environment = {**os.environ, 'PATH': path, 'OMP_NUM_THREADS': '1', **variables}
     done = subprocess.run(
         [str(PROGRAMS / command[0]), *map(str, command[1:])],
         cwd=cwd,
@@ -65,8 +66,9 @@ def options(iterations=4):
 
 
 @pytest.mark.slow
-def test_train_and_test_through_mim(workplace):
+def test_check_train_test_and_resume(workplace):
     config = 'configs/dlc_demo.py'
+    assert ', no errors in ' in call('dlc-mmseg', 'check', config, *options(), cwd=workplace)
     trained = call(
         'mim', 'train', 'mmsegmentation', config, '--gpus', '0', '--work-dir', 'work', *options(), cwd=workplace
     )
@@ -84,15 +86,57 @@ def test_train_and_test_through_mim(workplace):
     assert {'pseudo_labels_2.png', 'transition_2.png', 'pseudo_labels_4.png', 'transition_4.png'} <= pictures
     validation_tiles = list(workplace.glob('data/vaihingen/*/img_dir/val/*.png'))
     assert len(list((workplace / 'shown').rglob('*.png'))) == len(validation_tiles)
+    resumed = call(
+        'mim', 'train', 'mmsegmentation', config, '--gpus', '0', '--work-dir', 'work', '--resume', *options(6),
+        cwd=workplace,
+    )  # fmt: skip
+    assert 'Iter(train) [4/6]' not in resumed
+    assert 'Iter(train) [5/6]' in resumed
+    assert (workplace / 'work' / 'iter_6.pth').is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_through_mim(workplace):
+    """The launcher's command as it is; MMEngine's own demands for GPUs are all that is taken out."""
+    (workplace / 'without_gpus.py').write_text('import torch\ntorch.cuda.set_device = print\n')
+    (workplace / 'configs' / 'two_processes.py').write_text(
+        "_base_ = './dlc_demo.py'\n"
+        "custom_imports = dict(imports=['dlc_mmseg', 'without_gpus'], allow_failed_imports=False)\n"
+        "env_cfg = dict(dist_cfg=dict(backend='gloo'))\n"
+    )
+    output = call(
+        'mim', 'train', 'mmsegmentation', 'configs/two_processes.py', '--launcher', 'pytorch', '--gpus', '2',
+        '--work-dir', 'two', *options(2), 'optim_wrapper.accumulative_counts=2',
+        cwd=workplace, PYTHONPATH=str(workplace),
+    )  # fmt: skip
+    assert 'GPU number: 2' in output
+    assert output.count('Iter(train) [2/2]') == 1  # one process writes the log
+    assert (workplace / 'two' / 'iter_2.pth').is_file()
+
+
+def test_two_nodes_under_slurm(tmp_path):
+    """What mim asks Slurm for; there is no Slurm here."""
+    (tmp_path / 'srun').write_text('#!/bin/sh\necho "srun $@"\n')
+    (tmp_path / 'srun').chmod(0o755)
+    output = call(
+        'mim', 'train', 'mmsegmentation', ROOT / 'configs' / 'dlc_demo.py', '--gpus', '16', '--gpus-per-node', '8',
+        '--launcher', 'slurm', '--partition', 'P', '--srun-args', '--time 9', '--resume',
+        cwd=tmp_path, PATH=f'{tmp_path}{os.pathsep}{os.defpath}',
+    )  # fmt: skip
+    asked = output[output.index('srun -p') :]
+    for part in ('--gres=gpu:8', '--ntasks=16', '--ntasks-per-node=8', '--time 9', '--launcher slurm --resume'):
+        assert part in asked
 
 
 @pytest.mark.slow
 def test_wrong_data_stops_before_the_first_iteration(workplace):
     config = 'configs/dlc_demo.py'
-    changed = [*options(), 'train_dataloader.dataset.target.data_root=data/nowhere']
+    faults = ['train_dataloader.dataset.target.data_root=data/nowhere', 'model.segmentor.decode_head.num_classes=4']
     output = call(
-        'mim', 'train', 'mmsegmentation', config, '--gpus', '0', '--work-dir', 'failed', *changed, cwd=workplace,
-        ok=False,
+        'mim', 'train', 'mmsegmentation', config, '--gpus', '0', '--work-dir', 'failed', *options(), *faults,
+        cwd=workplace, ok=False,
     )  # fmt: skip
     assert 'Iter(train)' not in output
-    assert 'data/nowhere' in output
+    problems = output[output.rindex(' problems to solve before training') :]
+    assert 'data/nowhere' in problems
+    assert 'num_classes: is 4' in problems
