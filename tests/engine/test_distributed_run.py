@@ -6,6 +6,7 @@ import pytest
 import torch
 from adaptation_run import ITERATIONS, differing, forked, in_group, runner_of, write_domains
 from mmengine.runner import runner as runner_module
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dlc_mmseg.datasets import PairedDomainDataset
 
@@ -47,3 +48,24 @@ def test_two_processes_and_resuming_on_another_number(tmp_path):
 
     (cut / 'last_checkpoint').write_text(str(cut / 'iter_6.pth'))
     assert forked(lambda: runner_of(folder, cut, iterations=ITERATIONS, resume=True).train()) == [0]
+
+
+def test_batch_norms_are_synchronised_by_choice(tmp_path):
+    """Torch synchronises them on GPUs only: here they are what is to be synchronised, under the names of before."""
+    folder = write_domains(tmp_path / 'domains')
+
+    def member(_rank):
+        networks = []
+        for number, sync_bn in enumerate((None, 'torch')):
+            settings = {**WRAPPER, 'sync_bn': sync_bn}
+            runner = runner_of(folder, tmp_path / f'work{number}', launcher='pytorch', cfg=settings)
+            networks.append(runner.model.module.train())
+        kinds = [
+            {type(part).__name__ for part in network.modules() if isinstance(part, _BatchNorm)} for network in networks
+        ]
+        assert not any(part.training for part in networks[1].teacher.modules())
+        return kinds, [sorted(network.state_dict()) for network in networks]
+
+    for kinds, names in in_group(member, tmp_path / 'group'):
+        assert kinds == [{'BatchNorm2d'}, {'SyncBatchNorm'}]
+        assert names[0] == names[1]
