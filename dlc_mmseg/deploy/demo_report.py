@@ -14,7 +14,8 @@ from PIL import Image
 
 from dlc_mmseg.deploy.predicting import load_model, predictions
 from dlc_mmseg.engine.pictures import colour_labels, displayable, draw_matrices, side_by_side
-from dlc_mmseg.functional.confusion import confusion_counts, true_transition
+from dlc_mmseg.engine.true_confusion import count_confusion
+from dlc_mmseg.functional.confusion import transition_error, true_transition
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 
 
@@ -86,12 +87,10 @@ def draw_confusions(config_file: Path, checkpoint: Path, out_file: Path) -> None
     prefix = {**training.data_prefix, 'seg_map_path': 'ann_dir/train'}
     labelled = {**config.val_dataloader.dataset, 'data_prefix': prefix}
     classes, _ = _classes(config)
-    counts = torch.zeros(len(classes), len(classes), dtype=torch.long)
-    for prediction in predictions(model, labelled):
-        assert prediction.labels is not None
-        counts += confusion_counts(prediction.labels, prediction.predicted, len(classes))
-    learnt, true = model.transition(), true_transition(counts)
-    error = float((learnt - true).abs().nanmean())
+    dataset = DATASETS.build(labelled)
+    true = true_transition(count_confusion(dataset, range(len(dataset)), model.test_step, len(classes)))
+    learnt = model.transition()
+    error = float(transition_error(learnt, true))
     matrices = [(f'learnt T (mean error {error:.3f})', learnt.numpy()), ('true confusion', true.numpy())]
     Image.fromarray(draw_matrices(matrices, classes)).save(out_file)
 

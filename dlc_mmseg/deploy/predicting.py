@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
+from dlc_mmseg.engine.true_confusion import spread
 from dlc_mmseg.errors import UserError
 
 
@@ -72,16 +73,10 @@ def predictions(model: BaseSegmentor, dataset: dict[str, Any], limit: int | None
         A prediction for each image.
     """
     built = DATASETS.build(dataset)
-    for index in _spread(len(built), limit):
+    for index in spread(len(built), limit):
         item = built[index]
         sample = model.test_step({'inputs': [item['inputs']], 'data_samples': [item['data_samples']]})[0]
         stored = item['inputs'][[2, 1, 0]] if item['inputs'].shape[0] == 3 else item['inputs']
         labels = sample.gt_sem_seg.data[0].cpu() if 'gt_sem_seg' in sample else None
         predicted = sample.pred_sem_seg.data[0].cpu()
         yield Prediction(Path(sample.img_path).name, stored.permute(1, 2, 0), labels, predicted)
-
-
-def _spread(count: int, limit: int | None) -> Sequence[int]:
-    if limit is None or limit >= count:
-        return range(count)
-    return [round(position * (count - 1) / max(limit - 1, 1)) for position in range(limit)]

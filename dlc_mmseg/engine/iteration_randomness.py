@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -25,3 +27,17 @@ def seed_iteration(seed: int, rank: int, iteration: int) -> None:
     random.seed(int(key[:2].view(np.uint64)[0]))
     np.random.seed(key[2:6])
     torch.manual_seed(int(key[6:].view(np.int64)[0]))
+
+
+@contextmanager
+def kept_randomness() -> Iterator[None]:
+    """Leave the default generators of `random`, `numpy` and torch (this process' device too) as they were."""
+    states = random.getstate(), np.random.get_state()
+    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = [torch.cuda.current_device()] if in_use else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmseg.registry import HOOKS
+from mmseg.registry import DATASETS, HOOKS
+from torch import Tensor
 
+from dlc_mmseg.engine.iteration_randomness import kept_randomness
 from dlc_mmseg.engine.pictures import draw_matrices
+from dlc_mmseg.engine.true_confusion import count_teacher_confusion, spread
+from dlc_mmseg.errors import UserError
+from dlc_mmseg.functional.confusion import transition_error, true_transition
 from dlc_mmseg.functional.transition import log_volume
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 from dlc_mmseg.models.segmentors.teacher import unwrapped
@@ -16,45 +24,121 @@ from dlc_mmseg.models.segmentors.teacher import unwrapped
 
 @HOOKS.register_module()
 class TransitionMatrixHook(Hook):
-    """Logs the diagonal and volume of T and draws it as an annotated heat map on an interval.
+    """Logs T every iteration; on an interval measures its error on labelled target images and draws it.
 
-    ``T[i, j] = P(pseudo-label = j | true label = i)``: rows are true classes. Scalars and pictures go to every
-    Visualizer backend under ``transition/…``. A model without a transition matrix is left alone.
+    ``T[i, j] = P(pseudo-label = j | true label = i)``: rows are true classes. In the log and in every Visualizer
+    backend, beside the losses: ``transition.diagonal`` (mean), ``transition.log_volume``, the terms of T's own loss
+    (the step reports them, ``transition.consensus`` among them), and since the last measurement
+    ``transition.error``, the mean |T - T_true|, and ``transition.identity_error``, the same for the identity, which
+    is what correcting nothing would leave. The diagonal of each class goes to the backends on the interval,
+    ``transition.diagonal.CLASS`` and ``transition.true_diagonal.CLASS``.
+
+    Labels serve for measuring only. T_true is counted on them from the teacher's labels of whole images; weights,
+    statistics, modes and random generators of the training are left as they were. A model without a transition
+    matrix is left alone.
 
     Args:
-        interval: Iterations between pictures.
+        interval: Iterations between measurements and pictures.
+        labelled_target: Config of a labelled dataset of the target domain, with a test pipeline; None takes the
+            run's validation set, where there is one.
+        num_images: Images to measure on at most, evenly spread over that dataset; 0 measures nothing.
 
     Raises:
-        ValueError: If the interval is not positive.
+        ValueError: If a number is out of its range.
+        UserError: At the start of training, if ``labelled_target`` gives no labels.
     """
 
-    priority = 'LOW'
+    priority = 'NORMAL'  # before the LoggerHook, so that what is measured is logged with the same iteration
 
-    def __init__(self, interval: int = 1000) -> None:
+    def __init__(
+        self, interval: int = 1000, *, labelled_target: dict[str, Any] | None = None, num_images: int = 64
+    ) -> None:
         if interval < 1:
             raise ValueError(f'interval is {interval}: give a number of iterations >= 1')
+        if num_images < 0:
+            raise ValueError(f'num_images is {num_images}: give a number >= 0')
         self.interval = interval
+        self.labelled_target = labelled_target
+        self.num_images = num_images
+        self._dataset: Any = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Build the labelled dataset, so that what is wrong with it shows before training."""
+        if self.num_images == 0:
+            self._dataset = None
+        elif self.labelled_target is not None:
+            self._dataset = DATASETS.build(self.labelled_target)
+            with kept_randomness():
+                labelled = len(self._dataset) > 0 and 'gt_sem_seg' in self._dataset[0]['data_samples']
+            if not labelled:
+                raise UserError(
+                    'TransitionMatrixHook.labelled_target: gives no labelled images: set data_prefix.seg_map_path and '
+                    'LoadAnnotations in its pipeline, or labelled_target=None to take the validation set'
+                )
+        elif runner.val_loop is not None:
+            self._dataset = runner.val_loop.dataloader.dataset
 
     def after_train_iter(
         self,
         runner: Runner,
         batch_idx: int,
         data_batch: dict[str, Any] | tuple[Any, ...] | list[Any] | None = None,
-        outputs: object = None,
+        outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Log and draw T when the interval is reached."""
+        """Log T; measure and draw it when the interval is reached."""
         model = unwrapped(runner.model)
-        if not self.every_n_train_iters(runner, self.interval):
-            return
         if not isinstance(model, DLCSegmentor) or model.transition is None:
             return
         transition = model.transition().detach()
+        scalars = {'diagonal': transition.diagonal().mean(), 'log_volume': log_volume(transition)}
+        true = None
+        if self.every_n_train_iters(runner, self.interval):
+            true = self._true_transition(runner, model)
+            identity = torch.eye(len(transition))
+            scalars['error'] = transition_error(transition.cpu(), true)
+            scalars['identity_error'] = transition_error(identity, true)
+        for name, value in scalars.items():
+            if f'transition.{name}' not in (outputs or {}) and bool(value.isfinite()):
+                runner.message_hub.update_scalar(f'train/transition.{name}', float(value))
+        if true is not None:
+            self._show(runner, model, transition.cpu(), true)
+
+    def _true_transition(self, runner: Runner, model: DLCSegmentor) -> Tensor:
+        """T of the teacher's labels on the labelled images, each process a part of them; NaN rows where unknown."""
+        counts = torch.zeros(model.num_classes, model.num_classes, dtype=torch.long)
+        if self._dataset is not None:
+            indices = spread(len(self._dataset), self.num_images)[runner.rank :: runner.world_size]
+            counts = count_teacher_confusion(model, self._dataset, indices).to(model.iteration.device)
+            all_reduce(counts)
+        return true_transition(counts.cpu())
+
+    def _show(self, runner: Runner, model: DLCSegmentor, transition: Tensor, true: Tensor) -> None:
         classes = runner.train_dataloader.dataset.metainfo['classes']
-        scalars = {
-            f'transition/{name}': float(value)
-            for name, value in zip(classes, transition.diagonal().tolist(), strict=True)
-        }
-        scalars['transition/log_volume'] = float(log_volume(transition))
-        runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
-        picture = draw_matrices([(f'T after {runner.iter + 1} iterations', transition.cpu().numpy())], classes)
-        runner.visualizer.add_image('transition', picture, step=runner.iter + 1)
+        iteration, known = runner.iter + 1, not bool(true.isnan().all())
+        error, identity = transition_error(transition, true), transition_error(torch.eye(len(true)), true)
+        compared = f'; mean error {error:.3f}, of the identity {identity:.3f}' if known else ''
+        runner.logger.info(
+            f'transition matrix: P(pseudo-label = true label) {_by_class(classes, transition)}; '
+            f'log volume {log_volume(transition):.3f}{compared}'
+        )
+        scalars = _diagonal('diagonal', classes, transition) | _diagonal('true_diagonal', classes, true)
+        runner.visualizer.add_scalars(scalars, step=iteration)
+        corrects = not torch.equal(model.transition.correction().cpu(), torch.eye(len(true)))
+        notes = [f'T after {iteration} iterations']
+        notes += [f'mean error {error:.3f}'] if known else []
+        notes += [] if corrects else ['not correcting yet']
+        matrices = [(', '.join(notes), transition.numpy())]
+        if known:
+            matrices.append((f'true confusion (mean error of the identity {identity:.3f})', true.numpy()))
+        runner.visualizer.add_image('transition', draw_matrices(matrices, classes), step=iteration)
+
+
+def _by_class(classes: Sequence[str], transition: Tensor) -> str:
+    values = zip(classes, transition.diagonal().tolist(), strict=True)
+    return ', '.join(f'{name} {value:.2f}' for name, value in values)
+
+
+def _diagonal(name: str, classes: Sequence[str], transition: Tensor) -> dict[str, float]:
+    """Scalars of the diagonal, without those that are not known."""
+    values = zip(classes, transition.diagonal().tolist(), strict=True)
+    return {f'transition.{name}.{label}': value for label, value in values if value == value}

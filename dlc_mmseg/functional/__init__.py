@@ -1,6 +1,7 @@
 """Pure maths of the method: tensors and arrays in, tensors and arrays out."""
 
 from dlc_mmseg.functional.class_mix import class_mix_mask, mix
+from dlc_mmseg.functional.confusion import confusion_counts, transition_error, true_transition
 from dlc_mmseg.functional.consensus import (
     ConsensusCounts,
     consensus_counts,
@@ -42,6 +43,7 @@ __all__ = [
     'TransitionEstimate',
     'block_mask',
     'class_mix_mask',
+    'confusion_counts',
     'consensus_counts',
     'consensus_estimate',
     'consensus_loss',
@@ -63,4 +65,6 @@ __all__ = [
     'random_box',
     'sliding_windows',
     'tight_share',
+    'transition_error',
+    'true_transition',
 ]

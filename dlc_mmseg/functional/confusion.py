@@ -34,3 +34,16 @@ def true_transition(counts: Tensor) -> Tensor:
     """
     counts = counts.double()
     return counts / counts.sum(dim=1, keepdim=True)
+
+
+def transition_error(transition: Tensor, true: Tensor) -> Tensor:
+    """Mean distance |T - T_true| over the entries whose true value is known.
+
+    Args:
+        transition: Shape (K, K), ``T[i, j] = P(pseudo-label = j | true label = i)``.
+        true: Shape (K, K), as from `true_transition`; NaN rows are left out.
+
+    Returns:
+        Scalar in [0, 2 / K], float64; NaN if no row is known.
+    """
+    return (transition.to(true) - true).abs().nanmean()

@@ -18,13 +18,9 @@ class Visualizer:
 
     def __init__(self):
         self.images = []
-        self.scalars = []
 
     def add_image(self, name, image, step):
         self.images.append((name, image, step))
-
-    def add_scalars(self, scalars, step):
-        self.scalars.append((scalars, step))
 
 
 def runner_of(model, iteration=0):
@@ -77,26 +73,3 @@ def test_another_model_is_refused():
 def test_interval_must_be_positive(name):
     with pytest.raises(ValueError, match='interval'):
         HOOKS.build({'type': name, 'interval': 0})
-
-
-def test_the_matrix_is_logged_and_drawn_on_its_interval():
-    model = built()
-    model.transition.logits.copy_(torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 3.0]]))
-    hook = HOOKS.build({'type': 'TransitionMatrixHook', 'interval': 2})
-    runner = runner_of(model)
-    for runner.iter in range(4):
-        hook.after_train_iter(runner, runner.iter)
-    assert [(name, step) for name, _, step in runner.visualizer.images] == [('transition', 2), ('transition', 4)]
-    scalars, step = runner.visualizer.scalars[0]
-    matrix = model.transition.logits.double().softmax(dim=1)
-    assert step == 2
-    assert scalars['transition/roof'] == pytest.approx(float(matrix[1, 1]), abs=1e-6)
-    assert scalars['transition/log_volume'] == pytest.approx(float(torch.linalg.det(matrix).log()), abs=1e-5)
-
-
-def test_models_without_a_matrix_are_left_alone():
-    hook = HOOKS.build({'type': 'TransitionMatrixHook', 'interval': 1})
-    runner = runner_of(built(transition=None, volume_loss=None, convexity_loss=None))
-    hook.after_train_iter(runner, 0)
-    hook.after_train_iter(runner_of(torch.nn.Identity()), 0)
-    assert not runner.visualizer.images

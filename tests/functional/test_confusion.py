@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dlc_mmseg.functional.confusion import confusion_counts, true_transition
+from dlc_mmseg.functional import confusion_counts, transition_error, true_transition
 
 
 def test_counts_rows_are_true_classes():
@@ -18,3 +18,11 @@ def test_transition_rows_sum_to_one_and_absent_classes_are_nan():
     transition = true_transition(torch.tensor([[3, 1], [0, 0]]))
     assert transition[0].tolist() == [0.75, 0.25]
     assert transition[1].isnan().all()
+
+
+def test_error_is_the_mean_over_known_rows():
+    estimate = torch.tensor([[0.9, 0.1], [0.5, 0.5]])
+    true = true_transition(torch.tensor([[6, 4], [0, 0]]))
+    error = transition_error(estimate, true)
+    torch.testing.assert_close(error, torch.tensor(0.3, dtype=torch.float64))
+    assert transition_error(estimate, torch.full((2, 2), torch.nan)).isnan()
