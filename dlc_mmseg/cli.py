@@ -18,6 +18,7 @@ COMMANDS = {
     'convert-vaihingen': 'cut the ISPRS Vaihingen data into tiles',
     'convert-whuoptsar': 'cut the WHU-OPT-SAR data into tiles',
     'convert-checkpoint': 'bring a checkpoint of the original preview code to MMSegmentation 1.x',
+    'estimate-noise': 'show which classes a model confuses on images without labels',
     'make-demo-data': 'draw aerial scenes in the raw ISPRS layouts',
 }
 """Subcommands and their help; `make-demo-data` is the module `dlc_mmseg.commands.make_demo_data`."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
-from rich.console import Console
-from rich.progress import track
 
 from dlc_mmseg.checks import Options, Report, check_config, printable
+from dlc_mmseg.commands._config_file import read_config
+from dlc_mmseg.commands._progress import progress_bar
 from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.errors import UserError
 
@@ -52,38 +49,19 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: If the config cannot be read, or errors were found (which are printed before).
     """
-    config = _read_config(args.config, args.cfg_options)
+    config = read_config(args.config, args.cfg_options)
     if args.work_dir or not config.get('work_dir'):
         config.work_dir = args.work_dir or str(Path('work_dirs', args.config.stem))
     init_default_scope(config.get('default_scope') or 'mmseg')
     options = Options(
         full=not args.quick,
         read_checkpoint=lambda path: load_checkpoint_file(path, mmap=args.quick),
-        track=_track,
+        track=progress_bar,
     )
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of model parts that are built: they come again in training
         report = check_config(config.to_dict(), options)
     _print(report, printable(str(args.config)))
-
-
-def _read_config(path: Path, changes: dict[str, Any] | None) -> Config:
-    if not path.is_file():
-        raise UserError(f'{path}: no such config: give its path (`dlc-mmseg configs` lists those that come along)')
-    try:
-        config = Config.fromfile(path)
-        config.merge_from_dict(changes or {})
-    except Exception as error:  # a config is a program: it may raise anything
-        reason = ' '.join(str(error).split())
-        raise UserError(f'{path}: cannot be read as a config ({type(error).__name__}: {reason}): correct it') from error
-    return config
-
-
-def _track(items: Iterable[Any], description: str, total: int) -> Iterable[Any]:
-    """A progress bar on a terminal, gone when it is full."""
-    console = Console(stderr=True)
-    hidden = not sys.stderr.isatty() or total < 2
-    return track(items, description, total, console=console, transient=True, disable=hidden)
 
 
 def _print(report: Report, config: str) -> None:

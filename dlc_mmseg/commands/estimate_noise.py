@@ -1,0 +1,135 @@
+"""`dlc-mmseg estimate-noise`: which classes a model confuses on images without labels."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+from dlc_mmseg.commands._config_file import read_config
+from dlc_mmseg.commands._progress import progress_bar
+from dlc_mmseg.deploy.image_folder import config_dataset, folder_dataset
+from dlc_mmseg.deploy.noise_estimation import NoiseEstimate, Points, collect_points, estimate_noise
+from dlc_mmseg.deploy.noise_report import describe, draw, summarise
+from dlc_mmseg.deploy.predicting import load_model
+from dlc_mmseg.errors import UserError
+from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
+
+_EPILOG = """Any MMSegmentation segmentor will do. Of a DLCSegmentor the network is taken that its config predicts
+with, and the T that it learnt stands beside the estimate. Prints tables, writes noise.png and noise.json.
+
+example:
+  dlc-mmseg estimate-noise configs/dlc_demo.py work_dirs/demo/seed0/dlc_demo/iter_640.pth
+  dlc-mmseg estimate-noise CONFIG CHECKPOINT --images tiles/new_city --suffix .tif --out_dir noise/new_city
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the subcommand.
+
+    Args:
+        parser: The subcommand's own parser.
+    """
+    parser.description = (
+        'Estimate the transition matrix T[i, j] = P(predicted class j | true class i) of a model on images without '
+        'labels, from the predictions of pixels with similar features.'
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument('config', metavar='CONFIG', type=Path, help='config of the model')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', type=Path, help='its checkpoint')
+    help_images = "folder of images, subfolders included (default: the config's test data)"
+    parser.add_argument('--images', metavar='DIR', type=Path, help=help_images)
+    parser.add_argument('--suffix', help="how image names end, such as .tif (default: as in the config's test data)")
+    help_labels = "folder of label images for --images, in the encoding of the config's data; used to compare only"
+    parser.add_argument('--labels', metavar='DIR', type=Path, help=help_labels)
+    parser.add_argument('--label-suffix', metavar='SUFFIX', help='how names of label images end, likewise')
+    help_level = "which of the backbone's outputs gives the features: 0 is the shallowest, -1 the deepest (default: 1)"
+    parser.add_argument('--feature-level', metavar='N', type=int, help=help_level)
+    help_points = 'points drawn over all images (default: 15000)'
+    parser.add_argument('--num-points', metavar='N', type=_at_least(3), default=15000, help=help_points)
+    help_most = 'images to take at most, evenly spread (default: all)'
+    parser.add_argument('--max-images', metavar='N', type=_at_least(1), help=help_most)
+    parser.add_argument('--seed', type=_at_least(0), default=0, help='seed of the draw (default: 0)')
+    help_estimator = 'maximum likelihood (default), or the published consensus recipe'
+    parser.add_argument('--estimator', choices=('likelihood', 'consensus'), default='likelihood', help=help_estimator)
+    help_out = 'where noise.png and noise.json go (default: noise)'
+    parser.add_argument('--out_dir', metavar='DIR', type=Path, default=Path('noise'), help=help_out)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    help_options = 'changes to the config, as in `mim test`: key.of.dict=value'
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help_options)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Segment, estimate, print and write.
+
+    Args:
+        args: See `configure`.
+
+    Raises:
+        UserError: If config, checkpoint or images cannot be read or do not fit each other.
+    """
+    config = read_config(args.config, args.cfg_options)
+    init_default_scope(config.get('default_scope') or 'mmseg')
+    if args.images is None and any((args.labels, args.suffix, args.label_suffix)):
+        raise UserError('--labels and suffixes belong to --images: name the folder of the images too')
+    if args.images is None:
+        dataset = config_dataset(config)
+    else:
+        suffixes = {'suffix': args.suffix, 'label_suffix': args.label_suffix}
+        dataset = folder_dataset(config, args.images, args.labels, **suffixes)
+    model = load_model(config, args.checkpoint, args.device)
+    points = collect_points(
+        model,
+        dataset,
+        feature_level=args.feature_level,
+        num_points=args.num_points,
+        max_images=args.max_images,
+        seed=args.seed,
+        progress=progress_bar,
+    )
+    classes = [str(name) for name in dataset.metainfo['classes']]
+    if len(classes) != len(points.pixels):
+        raise UserError(
+            f'{args.config}: the model has {len(points.pixels)} classes, its test data name {len(classes)}: correct one'
+        )
+    noise = estimate_noise(points, estimator=args.estimator, seed=args.seed)
+    print('\n'.join(describe(points, noise, classes)))
+    learnt = None
+    if isinstance(model, DLCSegmentor) and model.transition is not None:
+        learnt = model.transition().detach()
+    _write(args, points, noise, classes, learnt)
+
+
+def _write(
+    args: argparse.Namespace, points: Points, noise: NoiseEstimate, classes: list[str], learnt: torch.Tensor | None
+) -> None:
+    picture = draw(points, noise, classes, learnt)
+    named = ('config', 'checkpoint', 'images', 'labels', 'estimator', 'feature_level', 'seed')
+    options = {name: value if isinstance(value := getattr(args, name), int | None) else str(value) for name in named}
+    content = {'options': options, **summarise(points, noise, classes)}
+    if learnt is not None:
+        content['learnt_transition'] = [[round(value, 6) for value in row] for row in learnt.tolist()]
+    try:
+        args.out_dir.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(args.out_dir / 'noise.png')
+        (args.out_dir / 'noise.json').write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+    except OSError as error:
+        raise UserError(f'{args.out_dir}: {error.strerror or error}: give a folder that can be written') from error
+    print(f'\nwritten: {args.out_dir / "noise.png"}, {args.out_dir / "noise.json"}')
+
+
+def _at_least(lowest: int) -> Callable[[str], int]:
+    """Parser of a whole number that is not below a limit."""
+
+    def parse(text: str) -> int:
+        if not text.strip().isdecimal() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f'{text!r}: give a whole number >= {lowest}')
+        return int(text)
+
+    return parse

@@ -1,0 +1,191 @@
+"""Which classes a model confuses on images without labels: T of its own predictions there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.models.segmentors.base import BaseSegmentor
+from torch import Tensor
+
+from dlc_mmseg.deploy.feature_points import FeaturePoints, segment_with_points, smallest
+from dlc_mmseg.engine.true_confusion import label_map, spread
+from dlc_mmseg.errors import UserError
+from dlc_mmseg.functional.confusion import confusion_counts
+from dlc_mmseg.functional.consensus import nearest_neighbours
+from dlc_mmseg.functional.transition_estimation import TransitionEstimate, estimate_transition_matrix
+from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
+
+Progress = Callable[[Iterable[int], str, int], Iterable[int]]
+"""Passes items on and shows how many of a total are done."""
+
+
+class Points(NamedTuple):
+    """Points of all images.
+
+    Attributes:
+        features: Shape (N, D), float32.
+        labels: Predicted labels, shape (N,).
+        true: True labels, shape (N,), 255 where unknown.
+        counts: Shape (K, K): ``counts[i, j]`` pixels (of all images whole) of true class i are predicted as j; zeros
+            without labels.
+        pixels: Shape (K,): pixels by predicted label.
+        images: Number of images.
+    """
+
+    features: Tensor
+    labels: Tensor
+    true: Tensor
+    counts: Tensor
+    pixels: Tensor
+    images: int
+
+
+class Agreement(NamedTuple):
+    """How well the assumption of the estimate holds.
+
+    Attributes:
+        predicted: Share of points whose predicted label both nearest neighbours have too.
+        true: Share of points, among those with known true labels, whose true label both neighbours share; None
+            without labels.
+    """
+
+    predicted: float
+    true: float | None
+
+
+class NoiseEstimate(NamedTuple):
+    """What was found.
+
+    Attributes:
+        estimate: T, prior and residual.
+        agreement: Agreement of neighbours.
+        notes: What the estimator warned of.
+    """
+
+    estimate: TransitionEstimate
+    agreement: Agreement
+    notes: list[str]
+
+
+def inference_network(model: BaseSegmentor) -> EncoderDecoder:
+    """The network of a model that predicts.
+
+    Args:
+        model: A plain segmentor, or one of ours around it.
+
+    Returns:
+        The `EncoderDecoder`.
+
+    Raises:
+        UserError: If the model has no backbone whose features could be taken.
+    """
+    network = model.inference_network if isinstance(model, WrappingSegmentor) else model
+    if not isinstance(network, EncoderDecoder):
+        raise UserError(
+            f'{type(network).__name__} is no EncoderDecoder, whose backbone would give features: take a config of one, '
+            f'of a subclass, or of a DLCSegmentor'
+        )
+    return network
+
+
+@torch.no_grad()
+def collect_points(
+    model: BaseSegmentor,
+    dataset: Any,
+    *,
+    feature_level: int | None = None,
+    num_points: int = 15000,
+    max_images: int | None = None,
+    seed: int = 0,
+    progress: Progress = lambda items, _description, _total: items,
+) -> Points:
+    """Segment images and draw points evenly over all of them.
+
+    Args:
+        model: A model in evaluation mode; large images are slid as its ``test_cfg`` says.
+        dataset: A dataset with a test pipeline, with or without labels.
+        feature_level: Which of the backbone's outputs gives the features; 0 is the shallowest, -1 the deepest. None
+            takes 1, or the only one: fine enough for many points, and some way before the decision.
+        num_points: Points to draw at most.
+        max_images: Images to take at most, evenly spread; None takes all.
+        seed: Seed of the draw.
+        progress: Shows how far it is.
+
+    Returns:
+        The points, with counts over all pixels of the images.
+
+    Raises:
+        UserError: If an image cannot be read or the backbone has no such level.
+    """
+    network, generator = inference_network(model), torch.Generator().manual_seed(seed)
+    classes = int(network.num_classes)
+    counts = torch.zeros(classes, classes, dtype=torch.long)
+    pixels = torch.zeros(classes, dtype=torch.long)
+    points: list[FeaturePoints] = []
+    indices = spread(len(dataset), max_images)
+    for index in progress(indices, 'segmenting', len(indices)):
+        batch = model.data_preprocessor(_read(dataset, index), False)
+        sample, drawn = segment_with_points(
+            network,
+            batch['inputs'],
+            batch['data_samples'][0],
+            feature_level=feature_level,
+            num_points=num_points,
+            generator=generator,
+        )
+        points = [smallest([*points, drawn], num_points)]
+        predicted = label_map(sample, 'pred_sem_seg')
+        pixels += torch.bincount(predicted.flatten(), minlength=classes)
+        if 'gt_sem_seg' in sample:
+            counts += confusion_counts(label_map(sample, 'gt_sem_seg'), predicted, classes)
+    labels, true = points[0].places.unbind(dim=1)
+    return Points(points[0].features, labels, true, counts, pixels, len(indices))
+
+
+def estimate_noise(
+    points: Points,
+    *,
+    estimator: Literal['likelihood', 'consensus'] = 'likelihood',
+    seed: int = 0,
+) -> NoiseEstimate:
+    """Estimate T from points, and how far the points deserve it.
+
+    Args:
+        points: As from `collect_points`.
+        estimator: See `estimate_transition_matrix`.
+        seed: Seed of the estimator.
+
+    Returns:
+        The estimate; ``T[i, j] = P(predicted label = j | true label = i)``.
+    """
+    classes = len(points.pixels)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        estimate = estimate_transition_matrix(
+            points.features, points.labels, classes, num_points=len(points.labels), seed=seed, estimator=estimator
+        )
+    return NoiseEstimate(estimate, _agreement(points), [str(warning.message) for warning in caught])
+
+
+def _agreement(points: Points) -> Agreement:
+    if len(points.labels) < 3:
+        return Agreement(1.0, None)
+    neighbours = nearest_neighbours(points.features)
+    predicted = (points.labels[neighbours] == points.labels.unsqueeze(1)).all(dim=1)
+    true, near = points.true, points.true[neighbours]
+    known = (true != 255) & (near != 255).all(dim=1)
+    shared = (near == true.unsqueeze(1)).all(dim=1)[known].double()
+    return Agreement(float(predicted.double().mean()), float(shared.mean()) if bool(known.any()) else None)
+
+
+def _read(dataset: Any, index: int) -> dict[str, list[Any]]:
+    try:
+        item = dataset[index]
+    except Exception as error:  # a pipeline may raise anything
+        path, reason = dataset.get_data_info(index)['img_path'], ' '.join(str(error).split())[:200]
+        raise UserError(f'{path}: cannot be read ({reason}): repair or remove it or its label file') from error
+    return {'inputs': [item['inputs']], 'data_samples': [item['data_samples']]}

@@ -1,0 +1,315 @@
+"""`dlc-mmseg estimate-noise`: points from every place once, T of known noise, and one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import toy
+from mmengine.config import Config
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from PIL import Image
+from tiny_domains import CLASSES, PALETTE, dataset_config, write_domain
+
+from dlc_mmseg.cli import main
+from dlc_mmseg.deploy.feature_points import segment_with_points
+from dlc_mmseg.deploy.noise_estimation import Points, collect_points, estimate_noise
+from dlc_mmseg.deploy.noise_report import describe, summarise
+
+LOADER = {'batch_size': 1, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler'}}
+
+
+def plain_model(channels=3, **changes):
+    preprocessor = {**toy.preprocessor(channels), **changes}
+    return {**toy.segmentor(in_channels=channels), 'data_preprocessor': preprocessor}
+
+
+def write_config(root, model, dataset):
+    path = root / 'config.py'
+    loader = {**LOADER, 'dataset': dataset}
+    Config({'model': model, 'default_scope': 'mmseg', 'test_dataloader': loader}).dump(str(path))
+    return path
+
+
+def write_checkpoint(root, model, **changes):
+    torch.manual_seed(0)
+    built = MODELS.build(model)
+    path = root / 'model.pth'
+    torch.save({'state_dict': built.state_dict(), **changes}, path)
+    return path
+
+
+def estimate(*arguments):
+    return main(['estimate-noise', *map(str, arguments)])
+
+
+@pytest.fixture
+def domain(tmp_path):
+    """Labelled tiles, a config that tests on them, and a checkpoint of its plain model."""
+    write_domain(tmp_path / 'tiles', [{1: 60, 2: 40}, {1: 100, 2: 30}, {1: 30, 2: 20}])
+    config = write_config(tmp_path, plain_model(), dataset_config(tmp_path / 'tiles'))
+    return tmp_path, config, write_checkpoint(tmp_path, plain_model())
+
+
+def counted(config, checkpoint):
+    """Confusion of a model, pixel by pixel, by `test_step` on a dataset of its own making."""
+    from mmseg.registry import DATASETS
+
+    content = Config.fromfile(config)
+    model = MODELS.build(content.model).eval()
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
+    dataset = DATASETS.build({**content.test_dataloader.dataset, 'test_mode': True})
+    counts = np.zeros((3, 3), int)
+    for item in dataset:
+        sample = model.test_step({'inputs': [item['inputs']], 'data_samples': [item['data_samples']]})[0]
+        for true, predicted in zip(sample.gt_sem_seg.data.flatten(), sample.pred_sem_seg.data.flatten(), strict=True):
+            counts[true, predicted] += 1
+    return counts
+
+
+# ---- the command -----------------------------------------------------------------------------------
+
+
+def test_a_plain_segmentor_on_its_own_test_data(domain, capsys):
+    root, config, checkpoint = domain
+    assert estimate(config, checkpoint, '--out_dir', root / 'out') == 0
+    content = json.loads((root / 'out' / 'noise.json').read_text())
+    assert content['confusion_counts'] == counted(config, checkpoint).tolist()
+    assert content['images'] == 3
+    assert content['points'] == 3 * 4 * 4  # a cell for 4 x 4 pixels
+    np.testing.assert_allclose(np.sum(content['transition'], axis=1), 1, atol=1e-5)
+    assert content['classes'] == list(CLASSES)
+    assert np.asarray(Image.open(root / 'out' / 'noise.png')).std() > 10
+    out = capsys.readouterr().out
+    for words in (*CLASSES, 'T[i, j] = P(predicted class j', 'counted with labels', 'both their neighbours'):
+        assert words in out
+
+
+def test_an_unlabelled_folder_of_several_channels(tmp_path, capsys):
+    write_domain(tmp_path / 'tiles', [{1: 9}], channels=4)
+    write_domain(tmp_path / 'city/north', 2, channels=4)
+    pipeline = [{'type': 'LoadImageFromFile', 'color_type': 'unchanged'}, {'type': 'LoadAnnotations'},
+                {'type': 'PackSegInputs'}]  # fmt: skip
+    dataset = dataset_config(tmp_path / 'tiles', pipeline=pipeline)
+    config = write_config(tmp_path, plain_model(4), dataset)
+    checkpoint = write_checkpoint(tmp_path, plain_model(4))
+    assert estimate(config, checkpoint, '--images', tmp_path / 'city', '--out_dir', tmp_path / 'out') == 0
+    content = json.loads((tmp_path / 'out' / 'noise.json').read_text())
+    assert content['images'] == 2
+    assert content['true_transition'] is content['mean_error'] is content['confusion_counts'] is None
+    assert 'counted' not in capsys.readouterr().out
+
+
+def test_labels_of_a_folder_are_compared(domain, tmp_path):
+    root, config, checkpoint = domain
+    folders = ['--images', root / 'tiles' / 'img', '--labels', root / 'tiles' / 'lbl', '--suffix', '.png']
+    assert estimate(config, checkpoint, *folders, '--out_dir', root / 'out') == 0
+    content = json.loads((root / 'out' / 'noise.json').read_text())
+    assert content['confusion_counts'] == counted(config, checkpoint).tolist()
+
+
+def test_test_data_without_a_label_folder(domain):
+    root, config, checkpoint = domain
+    (root / 'tiles' / 'lbl').rename(root / 'elsewhere')
+    assert estimate(config, checkpoint, '--out_dir', root / 'out') == 0
+    assert json.loads((root / 'out' / 'noise.json').read_text())['true_transition'] is None
+
+
+def test_our_own_model_shows_what_it_learnt(tmp_path):
+    write_domain(tmp_path / 'tiles', [{1: 60, 2: 40}])
+    config = write_config(tmp_path, toy.dlc(), dataset_config(tmp_path / 'tiles'))
+    checkpoint = write_checkpoint(tmp_path, toy.dlc())
+    assert estimate(config, checkpoint, '--out_dir', tmp_path / 'out', '--estimator', 'consensus') == 0
+    content = json.loads((tmp_path / 'out' / 'noise.json').read_text())
+    learnt = MODELS.build(toy.dlc()).transition()
+    np.testing.assert_allclose(content['learnt_transition'], learnt, atol=1e-6)
+    assert content['options']['estimator'] == 'consensus'
+
+
+def test_the_same_seed_gives_the_same_file(domain):
+    root, config, checkpoint = domain
+    texts = []
+    for seed in (3, 3, 4):
+        assert estimate(config, checkpoint, '--seed', seed, '--num-points', 20, '--out_dir', root / 'out') == 0
+        texts.append((root / 'out' / 'noise.json').read_text())
+    assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--images', 'none'], 'none: no such folder'),
+        (['--images', 'tiles/img', '--suffix', '.tif'], "no images that end in '.tif'"),
+        (['--suffix', '.tif'], 'belong to --images'),
+        (['--feature-level', '2'], 'feature level 2: the backbone has 2, 0 to 1'),
+        (['--images', 'tiles/img', '--labels', 'wrong'], 'wrong: no such folder'),
+        (['--images', 'tiles/img', '--labels', 'tiles/img', '--label-suffix', '.gif'], 't00.png: cannot be read'),
+        (['--cfg-options', 'test_dataloader=None'], 'neither test_dataloader nor val_dataloader'),
+        (['--cfg-options', 'model.decode_head.num_classes=4'], 'does not fit the model'),
+        (['--out_dir', 'model.pth'], 'give a folder that can be written'),
+    ],
+)
+def test_a_mistake_is_one_line(domain, monkeypatch, capsys, arguments, words):
+    root, config, checkpoint = domain
+    monkeypatch.chdir(root)
+    assert estimate(config, checkpoint, *arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count('\n') == 1
+
+
+def test_files_that_are_missing_or_broken(domain, capsys):
+    root, config, checkpoint = domain
+    (root / 'tiles/img/t01.png').write_bytes(b'no image')
+    assert estimate(root / 'none.py', checkpoint) == 2
+    assert estimate(config, root / 'none.pth') == 2
+    assert estimate(config, checkpoint) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    for line, words in zip(lines, ('none.py: no such config', 'none.pth: no such', 't01.png: cannot'), strict=True):
+        assert words in line
+
+
+def test_a_model_whose_classes_are_not_those_of_the_data(domain, capsys):
+    root, _, checkpoint = domain
+    wrong = dataset_config(root / 'tiles', metainfo={'classes': CLASSES[:2], 'palette': PALETTE[:2]})
+    assert estimate(write_config(root, plain_model(), wrong), checkpoint) == 2
+    assert 'the model has 3 classes, its test data name 2' in capsys.readouterr().err
+
+
+# ---- points ----------------------------------------------------------------------------------------
+
+
+def sample_of(size, labels=None, **meta):
+    sample = SegDataSample(metainfo={'img_shape': size, 'ori_shape': size, **meta})
+    if labels is not None:
+        sample.gt_sem_seg = PixelData(data=labels)
+    return sample
+
+
+@pytest.mark.parametrize('slides', [False, True])
+def test_segments_as_the_model_does_and_takes_every_place_once(slides):
+    torch.manual_seed(0)
+    config = toy.segmentor()
+    if slides:
+        config.test_cfg = {'mode': 'slide', 'crop_size': (16, 16), 'stride': (12, 8)}
+    network = MODELS.build(config).eval()
+    image = torch.randn(1, 3, 36, 28)
+    expected = network.predict(image.clone(), [sample_of((36, 28))])[0]
+    rows, columns = torch.meshgrid(torch.arange(36), torch.arange(28), indexing='ij')
+    labels = (rows * 28 + columns)[None]  # "true labels" that say where a point is
+    sample, points = segment_with_points(
+        network, image, sample_of((36, 28), labels), feature_level=1, num_points=999,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    torch.testing.assert_close(sample.seg_logits.data, expected.seg_logits.data, atol=1e-5, rtol=1e-5)
+    places = points.places[:, 1]
+    assert len(places) == len(set(places.tolist())) == 9 * 7
+    assert torch.equal(points.places[:, 0], sample.pred_sem_seg.data.flatten()[places])
+    near = [(index // 28 // 4, index % 28 // 4) for index in places.tolist()]
+    assert len(set(near)) == 9 * 7  # one in each 4 x 4 block
+    assert points.keys.diff().min() > 0
+
+
+def test_features_are_those_of_the_place():
+    network = MODELS.build(toy.segmentor()).eval()
+    image = torch.randn(1, 3, 16, 24)
+    index = torch.arange(16 * 24).view(1, 16, 24)
+    _, points = segment_with_points(
+        network, image, sample_of((16, 24), index), feature_level=0, num_points=10,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    expected = network.backbone(image)[0][0]
+    assert len(points.keys) == 10
+    for feature, place in zip(points.features, points.places[:, 1].tolist(), strict=True):
+        torch.testing.assert_close(feature, expected[:, place // 24 // 2, place % 24 // 2])
+
+
+def test_padding_is_left_out_and_resized_images_keep_their_labels():
+    network = MODELS.build(toy.segmentor()).eval()
+    labels = torch.zeros(1, 24, 32, dtype=torch.long)
+    labels[:, 12:] = 1
+    labels[:, :, 16:] += 1
+    sample = sample_of((24, 32), labels, img_padding_size=(0, 8, 0, 4))  # left, right, top, bottom
+    _, points = segment_with_points(
+        network, torch.randn(1, 3, 16, 24), sample, feature_level=1, num_points=99,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    assert torch.bincount(points.places[:, 1]).tolist() == [2, 6, 4]  # of 3 x 4 cells; one row is above the middle
+
+
+class TwoImages:
+    """A small and a large image, labelled 0 and 1."""
+
+    sizes = ((16, 16), (64, 48))
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        size = self.sizes[index]
+        image = torch.randint(0, 255, (3, *size), generator=torch.Generator().manual_seed(index), dtype=torch.uint8)
+        return {'inputs': image, 'data_samples': sample_of(size, torch.full((1, *size), index))}
+
+
+def test_points_are_drawn_evenly_over_all_images():
+    model = MODELS.build(plain_model()).eval()
+    everything = collect_points(model, TwoImages(), num_points=999)
+    assert torch.bincount(everything.true).tolist() == [16, 192]
+    assert int(everything.counts.sum()) == int(everything.pixels.sum()) == 16 * 16 + 64 * 48
+    shares = []
+    for seed in range(200):
+        drawn = collect_points(model, TwoImages(), num_points=26, seed=seed)
+        assert len(drawn.labels) == 26
+        shares.append(int((drawn.true == 0).sum()))
+    assert np.mean(shares) == pytest.approx(26 * 16 / 208, abs=0.35)  # 2 of 26; standard error 0.09
+    assert collect_points(model, TwoImages(), max_images=1).images == 1
+
+
+# ---- the estimate ----------------------------------------------------------------------------------
+
+
+def known_points(transition, seed=0, count=6000):
+    """Tight clusters of one class each, mislabelled independently."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(count // 20, 16, generator=generator)
+    true = torch.randint(0, 3, (count // 20,), generator=generator).repeat_interleave(20)
+    features = centres.repeat_interleave(20, 0) + 0.01 * torch.randn(count, 16, generator=generator)
+    labels = torch.multinomial(transition[true], 1, generator=generator).squeeze(1)
+    counts = torch.bincount(true * 3 + labels, minlength=9).view(3, 3)
+    return Points(features, labels, true, counts, torch.bincount(labels, minlength=3), 7)
+
+
+def test_known_noise_is_found_and_reported():
+    transition = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.0, 0.4, 0.6]])
+    points = known_points(transition)
+    noise = estimate_noise(points)
+    assert (noise.estimate.transition - transition).abs().mean() < 0.02
+    assert noise.agreement.true == pytest.approx(1, abs=0.01)
+    neighbours_agree = (transition**3).sum(1).mean()  # all three labels equal
+    assert noise.agreement.predicted == pytest.approx(float(neighbours_agree), abs=0.04)
+    lines = describe(points, noise, CLASSES)
+    first = lines.index(next(line for line in lines if line.startswith('largest confusions'))) + 1
+    assert lines[first].startswith('  car -> roof: 0.4')
+    content = summarise(points, noise, CLASSES)
+    assert content['mean_error'] < 0.02 < content['mean_error_of_the_identity']
+    json.dumps(content)
+
+
+def test_hopeless_points_are_reported_as_such():
+    points = known_points(torch.eye(3))._replace(labels=torch.zeros(6000, dtype=torch.long))
+    noise = estimate_noise(points)
+    assert any('one class' in note for note in noise.notes)
+    assert any('one class' in line for line in describe(points, noise, CLASSES))
+
+
+def test_many_classes_leave_the_table_to_the_picture():
+    points = known_points(torch.eye(3))
+    many = points._replace(counts=torch.zeros(20, 20, dtype=torch.long), pixels=torch.zeros(20, dtype=torch.long))
+    lines = describe(many, estimate_noise(many), [f'class {index}' for index in range(20)])
+    assert any('20 classes: see the picture' in line for line in lines)
+    assert max(map(len, lines)) < 120
