@@ -109,7 +109,7 @@ model = dict(
     teacher_momentum=0.003,
     pseudo_label_threshold=0.9,  # a network without pre-training is never as sure as the published 0.968 asks for
     masked_consistency=dict(block_size=32),
-    transition=dict(num_points=8000, feature_level=1, total_iterations=max_iters),
+    transition=dict(total_iterations=max_iters),
 )
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -21,7 +21,7 @@ model = dict(
     # a small network from scratch is never as sure as the published 0.968 asks for
     pseudo_label_threshold=0.9,
     masked_consistency=dict(block_size=16),
-    transition=dict(num_points=4000, feature_level=1, total_iterations=640),
+    transition=dict(total_iterations=640),
 )
 default_hooks = dict(checkpoint=dict(interval=320), logger=dict(interval=25))
 custom_hooks = [dict(type='PseudoLabelHook', interval=160), dict(type='TransitionMatrixHook', interval=160)]

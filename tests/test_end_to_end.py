@@ -73,7 +73,7 @@ def test_check_train_test_and_resume(workplace):
         'mim', 'train', 'mmsegmentation', config, '--gpus', '0', '--work-dir', 'work', *options(), cwd=workplace
     )
     assert 'mix.decode.loss_forward_corrected' in trained
-    assert 'transition.consensus' in trained
+    assert 'transition.residual' in trained
     checkpoint = workplace / 'work' / 'iter_4.pth'
     tested = call(
         'mim', 'test', 'mmsegmentation', config, '--checkpoint', checkpoint, '--gpus', '0', '--work-dir', 'tested',

@@ -23,6 +23,26 @@ def confusion_counts(labels: Tensor, predictions: Tensor, num_classes: int, *, i
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
 
+def expected_confusion(probs: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    """Expected counts of pixels by true class and label, where the true class is known by its probabilities.
+
+    With calibrated probabilities of a view that tells nothing more than the label does, these are the counts of the
+    true confusion.
+
+    Args:
+        probs: P(true class) of each pixel, shape (B, K, H, W).
+        labels: Labels, shape (B, H, W); values outside 0..K-1 are left out.
+        mask: Pixels to count, shape (B, H, W), bool.
+
+    Returns:
+        Shape (K, K), float32: ``counts[i, j] = sum of probs[i] over pixels labelled j``.
+    """
+    classes = probs.shape[1]
+    counted = mask & (labels >= 0) & (labels < classes)
+    columns = torch.nn.functional.one_hot(labels.clamp(0, classes - 1).long(), classes) * counted.unsqueeze(-1)
+    return probs.float().movedim(1, -1).reshape(-1, classes).t() @ columns.reshape(-1, classes).float()
+
+
 def true_transition(counts: Tensor) -> Tensor:
     """Transition matrix of counted predictions.
 

@@ -2,83 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts, consensus_loss, nearest_neighbours
 from dlc_mmseg.functional.transition_estimation import initial_logits
-from dlc_mmseg.models.processes import pooled_counts
+from dlc_mmseg.models.transition_evidence import ConfusionEstimator, ConsensusEstimator
+from dlc_mmseg.models.transition_views import Points, StudentView
 
 Regulariser = Callable[[Tensor], dict[str, Tensor]]
 
 
-class Points(NamedTuple):
-    """Pixels drawn for the estimate.
-
-    Attributes:
-        features: Shape (N, D).
-        labels: Pseudo-labels, shape (N,).
-    """
-
-    features: Tensor
-    labels: Tensor
-
-
-def draw_points(features: Tensor, labels: Tensor, valid: Tensor, num_points: int) -> Points:
-    """Draw pixels uniformly from the cells of a feature map.
-
-    Args:
-        features: Shape (B, D, h, w).
-        labels: Pseudo-labels, shape (B, H, W); a cell takes the label of the pixel at its centre.
-        valid: Shape (B, H, W), bool; pixels that may be drawn.
-        num_points: Points to draw at most.
-
-    Returns:
-        At most ``num_points`` points, fewer where the map has fewer valid cells.
-    """
-    batch_size, depth, height, width = features.shape
-    rows = ((torch.arange(height, device=labels.device) + 0.5) * labels.shape[1] / height).long()
-    columns = ((torch.arange(width, device=labels.device) + 0.5) * labels.shape[2] / width).long()
-    cell_labels = labels[:, rows][:, :, columns].reshape(-1)
-    cell_valid = valid[:, rows][:, :, columns].reshape(-1)
-    drawn = torch.randperm(batch_size * height * width, device=labels.device)
-    drawn = drawn[cell_valid[drawn]][:num_points]
-    flat = features.permute(0, 2, 3, 1).reshape(-1, depth)
-    return Points(flat[drawn], cell_labels[drawn])
-
-
 @MODELS.register_module()
 class NoiseTransitionMatrix(nn.Module):
-    """Transition matrix T and class prior, learnt from the consensus of neighbouring pseudo-labels.
+    """Transition matrix T and class prior of the pseudo-labels, learnt beside the network.
 
     ``T[i, j] = P(pseudo-label = j | true label = i)``, rows sum to 1; ``prior[i] = P(true label = i)``.
     Both are softmaxes of free logits. The logits, and the moments of their own Adam, are buffers: checkpoints carry
     them and no other optimizer touches them.
 
-    Sources: He et al., DLC, IEEE TGRS 2024; consensus by Zhu, Song and Liu, HOC, ICML 2021, section 4.
+    Two estimators say what T is fitted to. ``confusion``, the default, counts confusions in the student's mixed and
+    masked views (`ConfusionEstimator`). ``consensus`` is the published recipe (`ConsensusEstimator`); on
+    pseudo-labels it drifts to the identity. ``benchmarks/README.md`` compares both with the true confusion.
+
+    Source: He et al., DLC, IEEE TGRS 2024.
 
     Args:
         num_classes: Number of classes K >= 2; `DLCSegmentor` fills it in.
-        num_points: Pixels drawn for an update.
-        feature_level: Which of the teacher's backbone outputs gives the points' features (0 is the shallowest).
-        loss_weight: Weight of the consensus loss beside the regularisers.
-        learning_rate: First rate of Adam on the logits; None takes ``3 / total_iterations`` (the published
-            3e-4 at 10 000 iterations), or 3e-4 without ``total_iterations``.
+        estimator: ``confusion`` or ``consensus``.
+        loss_weight: Weight of the estimator's loss beside the regularisers; None takes 1 (``confusion``) or the
+            published 0.2 (``consensus``).
+        learning_rate: First rate of Adam on the logits; None takes 0.1 (``confusion``), or for ``consensus``
+            ``3 / total_iterations`` (the published 3e-4 at 10 000 iterations; 3e-4 without ``total_iterations``).
         betas: Adam's decay rates.
         total_iterations: Iterations over which the rate falls linearly to 0; None keeps it constant.
         warmup_iterations: Iterations before T corrects anything; it is estimated from the start.
         diagonal: Diagonal of the initial T, in (1 / K, 1).
+        momentum: Share of each late iteration in the average of the counts, in (0, 1] (``confusion`` only).
+        known_weight: Weight of a pasted pixel, whose true label is known, beside a pseudo-labelled one, >= 0
+            (``confusion`` only).
+        num_points: Pixels drawn for an update (``consensus`` only).
+        feature_level: Which of the teacher's backbone outputs gives the points' features, 0 being the shallowest
+            (``consensus`` only).
 
     Attributes:
         logits: Shape (K, K), buffer.
         prior_logits: Shape (K,), buffer.
+        estimator: The estimator, a module.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -94,28 +69,38 @@ class NoiseTransitionMatrix(nn.Module):
         self,
         num_classes: int,
         *,
-        num_points: int = 15000,
-        feature_level: int = -1,
-        estimator: Literal['consensus'] = 'consensus',
-        loss_weight: float = 0.2,
+        estimator: Literal['confusion', 'consensus'] = 'confusion',
+        loss_weight: float | None = None,
         learning_rate: float | None = None,
         betas: tuple[float, float] = (0.9, 0.99),
         total_iterations: int | None = None,
         warmup_iterations: int = 0,
         diagonal: float = 0.967,
+        momentum: float = 0.02,
+        known_weight: float = 2.0,
+        num_points: int = 15000,
+        feature_level: int = -1,
     ) -> None:
         super().__init__()
         _check_arguments(num_classes, num_points, estimator, total_iterations, warmup_iterations, diagonal)
-        default_rate = 3e-4 if total_iterations is None else 3 / total_iterations
+        _check_confusion(momentum, known_weight)
+        as_published = estimator == 'consensus'
+        published_rate = 3e-4 if total_iterations is None else 3 / total_iterations
+        default_weight, default_rate = (0.2, published_rate) if as_published else (1.0, 0.1)
         self.num_classes = num_classes
-        self.num_points = num_points
+        self.num_points = num_points if as_published else 0
         self.feature_level = feature_level
-        self.estimator = estimator
-        self.loss_weight = loss_weight
+        self.loss_weight = default_weight if loss_weight is None else loss_weight
         self.learning_rate = default_rate if learning_rate is None else learning_rate
         self.betas = betas
+        self.eps = 1e-8 if as_published else 1e-3  # gradients of T's logits are differences of probabilities
         self.total_iterations = total_iterations
         self.warmup_iterations = warmup_iterations
+        self.estimator: ConsensusEstimator | ConfusionEstimator = (
+            ConsensusEstimator(num_classes)
+            if as_published
+            else ConfusionEstimator(num_classes, diagonal=diagonal, momentum=momentum, known_weight=known_weight)
+        )
         size = num_classes * (num_classes + 1)
         self.register_buffer('logits', initial_logits(num_classes, diagonal=diagonal))
         self.register_buffer('prior_logits', torch.zeros(num_classes))
@@ -144,44 +129,29 @@ class NoiseTransitionMatrix(nn.Module):
         identity = torch.eye(self.num_classes, device=self.logits.device)
         return torch.where(self.steps < self.warmup_iterations, identity, self.matrix)
 
-    def update(self, points: Points, regularise: Regulariser) -> dict[str, Tensor]:
+    def update(self, points: Points, views: Sequence[StudentView], regularise: Regulariser) -> dict[str, Tensor]:
         """One gradient step on T and the prior; the network gets no gradient.
 
         Args:
-            points: Pixels with features and pseudo-labels; fewer than three leave the consensus out.
+            points: Pixels with features and pseudo-labels, for ``consensus``.
+            views: The student's views of the iteration, for ``confusion``.
             regularise: Further weighted losses of T, a function of the (K, K) matrix with gradient.
 
         Returns:
-            The terms' values, without gradient, by name.
+            The terms' values, without gradient, by name; the estimator's is called ``residual``, unweighted.
         """
         with torch.enable_grad(), torch.autocast(self.logits.device.type, enabled=False):
+            evidence = self.estimator(points, views)
             free = torch.cat([self.logits.flatten(), self.prior_logits]).detach().requires_grad_()
             logits, prior_logits = free[: -self.num_classes].view_as(self.logits), free[-self.num_classes :]
             transition = logits.softmax(dim=1)
-            terms = {'consensus': self.consensus(points, transition, prior_logits.softmax(dim=0))}
-            terms.update(regularise(transition))
-            total = torch.stack([term.float() for term in terms.values()]).sum()
+            residual = evidence.loss(transition, prior_logits.softmax(dim=0))
+            terms = regularise(transition)
+            total = torch.stack([self.loss_weight * residual, *(term.float() for term in terms.values())]).sum()
             (gradient,) = torch.autograd.grad(total, free)
         all_reduce(gradient, op='mean')
         self._step(free.detach(), gradient.nan_to_num(0.0))
-        return {name: term.detach() for name, term in terms.items()}
-
-    def consensus(self, points: Points, transition: Tensor, prior: Tensor) -> Tensor:
-        """Weighted consensus loss (HOC equations 8 to 10) of drawn points under T and the prior; a scalar.
-
-        With several processes the points of all of them count.
-        """
-        counts = pooled_counts(self.counted(points), len(points.labels) if len(points.labels) >= 3 else 0)
-        seen = counts.first.sum() > 0
-        return self.loss_weight * consensus_loss(counts, transition, prior) * seen
-
-    def counted(self, points: Points) -> ConsensusCounts:
-        """Consensus counts of drawn points; zeros for fewer than three."""
-        if len(points.labels) < 3:
-            sizes = [(self.num_classes,) * order for order in (1, 2, 3)]
-            return ConsensusCounts(*(points.features.new_zeros(size, dtype=torch.float32) for size in sizes))
-        neighbours = nearest_neighbours(F.normalize(points.features.float(), dim=1))
-        return consensus_counts(points.labels, neighbours, self.num_classes)
+        return {name: term.detach() for name, term in {'residual': residual, **terms}.items()}
 
     @torch.no_grad()
     def _step(self, free: Tensor, gradient: Tensor) -> None:
@@ -202,7 +172,7 @@ class NoiseTransitionMatrix(nn.Module):
             beta2=self.betas[1],
             lr=1.0,
             weight_decay=0.0,
-            eps=1e-8,
+            eps=self.eps,
             maximize=False,
             capturable=free.is_cuda,
         )
@@ -223,11 +193,18 @@ def _check_arguments(
         raise ValueError(f'num_classes is {num_classes}: a transition matrix needs at least 2')
     if num_points < 3:
         raise ValueError(f'num_points is {num_points}: a point and two neighbours need at least 3')
-    if estimator != 'consensus':
-        raise ValueError(f"estimator is {estimator!r}: choose 'consensus'")
+    if estimator not in ('confusion', 'consensus'):
+        raise ValueError(f"estimator is {estimator!r}: choose 'confusion' or 'consensus'")
     if total_iterations is not None and total_iterations < 1:
         raise ValueError(f'total_iterations is {total_iterations}: give the iterations of the run, or None')
     if warmup_iterations < 0:
         raise ValueError(f'warmup_iterations is {warmup_iterations}: give a number >= 0')
     if not 1 / num_classes < diagonal < 1:
         raise ValueError(f'diagonal is {diagonal}: give a share between 1 / {num_classes} and 1')
+
+
+def _check_confusion(momentum: float, known_weight: float) -> None:
+    if not 0 < momentum <= 1:
+        raise ValueError(f'momentum is {momentum}: give the share of an iteration in the average, in (0, 1]')
+    if known_weight < 0:
+        raise ValueError(f'known_weight is {known_weight}: give a number >= 0')

@@ -108,7 +108,7 @@ def test_what_is_logged_each_iteration_and_drawn_on_the_interval():
     ours.before_train(runner)
     matrix = MATRIX.double().softmax(dim=1)
     for runner.iter in range(4):
-        ours.after_train_iter(runner, runner.iter, None, {'transition.consensus': torch.tensor(0.1)})
+        ours.after_train_iter(runner, runner.iter, None, {'transition.residual': torch.tensor(0.1)})
         assert logged(runner)['diagonal'] == pytest.approx(float(matrix.diagonal().mean()), abs=1e-6)
         assert logged(runner)['log_volume'] == pytest.approx(float(torch.linalg.det(matrix).log()), abs=1e-5)
     assert len(runner.message_hub.get_scalar('train/transition.log_volume').data[0]) == 4
@@ -221,7 +221,8 @@ def test_the_log_of_a_run_holds_everything(domains, tmp_path):
     lines = measured_run(domains, tmp_path)
     logs = [line for line in lines if 'loss' in line]
     for line in logs:
-        assert {f'transition.{name}' for name in ('diagonal', 'log_volume', 'consensus', 'error')} <= set(line)
+        assert {f'transition.{name}' for name in ('diagonal', 'log_volume', 'error', 'identity_error')} <= set(line)
+        assert 'transition.residual' in line  # what the step itself reports
         assert 0 <= line['transition.error'] <= 2 / 3
     diagonals = [line for line in lines if 'transition.diagonal.roof' in line]
     assert len(diagonals) == len(logs) == adaptation_run.ITERATIONS // 4

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix, Points, draw_points
+from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
+from dlc_mmseg.models.transition_views import Points, StudentView, cell_centres, draw_points
 
 
 def clustered_points(transition, count=1500, depth=8, seed=0):
@@ -17,6 +18,36 @@ def clustered_points(transition, count=1500, depth=8, seed=0):
     features = centres[true] + 0.1 * torch.randn(count, depth, generator=generator)
     labels = torch.multinomial(transition[true], 1, generator=generator)[:, 0]
     return Points(features, labels)
+
+
+NO_POINTS = Points(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))
+
+
+def consensus(classes, **arguments):
+    return NoiseTransitionMatrix(classes, estimator='consensus', **arguments)
+
+
+def random_view(classes, seed=0, size=8):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, classes, size, size, generator=generator)
+    labels = torch.randint(0, classes, (2, size, size), generator=generator)
+    pseudo = torch.rand(2, size, size, generator=generator) < 0.6
+    return StudentView(logits, labels, pseudo, torch.rand(2, size, size, generator=generator) < 0.9)
+
+
+def noisy_view(transition, prior, size=200, seed=0):
+    """Half pasted pixels with true labels; the other half labelled with noise of a known T, which the student sees
+    through: it is sure of every true class, and errs on pasted ones with the same T."""
+    generator = torch.Generator().manual_seed(seed)
+    classes = len(transition)
+    true = torch.multinomial(prior, size * size, replacement=True, generator=generator)
+    noisy = torch.multinomial(transition[true], 1, generator=generator)[:, 0]
+    pseudo = torch.arange(size * size) % 2 == 0
+    predicted = torch.where(pseudo, true, noisy)
+    labels = torch.where(pseudo, noisy, true)
+    logits = 50.0 * torch.nn.functional.one_hot(predicted, classes).t().reshape(1, classes, size, size)
+    shape = (1, size, size)
+    return StudentView(logits, labels.view(shape), pseudo.view(shape), torch.ones(shape, dtype=torch.bool))
 
 
 def nothing(_):
@@ -33,60 +64,143 @@ def test_starts_row_stochastic_with_the_given_diagonal(classes):
 
 def test_updates_approach_the_true_matrix():
     true = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.0, 0.3, 0.7]])
-    matrix = NoiseTransitionMatrix(3, learning_rate=0.03, loss_weight=1.0)
+    matrix = consensus(3, learning_rate=0.03, loss_weight=1.0)
     points = clustered_points(true)
     start = (matrix() - true).abs().mean()
-    first = matrix.update(points, nothing)['consensus']
+    first = matrix.update(points, [], nothing)['residual']
     for _ in range(300):
-        last = matrix.update(points, nothing)['consensus']
+        last = matrix.update(points, [], nothing)['residual']
     assert last < 0.2 * first
     assert (matrix() - true).abs().mean() < 0.04 < start
 
 
+def test_confusions_of_calibrated_views_give_the_true_matrix_and_prior():
+    true = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.0, 0.3, 0.7]])
+    prior = torch.tensor([0.6, 0.3, 0.1])
+    matrix = NoiseTransitionMatrix(3)
+    start = (matrix() - true).abs().mean()
+    for _ in range(200):
+        terms = matrix.update(NO_POINTS, [noisy_view(true, prior)], nothing)
+    assert (matrix() - true).abs().mean() < 0.01 < start
+    assert (matrix.prior - prior).abs().max() < 0.02
+    assert terms['residual'] < 1e-3
+
+
+def test_confusion_counts_every_pixel_by_hand():
+    view = random_view(3, size=4)
+    expected = torch.zeros(3, 3)
+    probs = view.logits.softmax(dim=1)
+    for b, y, x in torch.cartesian_prod(torch.arange(2), torch.arange(4), torch.arange(4)).tolist():
+        label = int(view.labels[b, y, x])
+        if not view.counted[b, y, x]:
+            continue
+        if view.pseudo_labelled[b, y, x]:
+            expected[:, label] += probs[b, :, y, x]
+        else:
+            expected[label, int(probs[b, :, y, x].argmax())] += 2.5
+    matrix = NoiseTransitionMatrix(3, known_weight=2.5)
+    matrix.update(NO_POINTS, [view], nothing)
+    torch.testing.assert_close(matrix.estimator.counts, expected)
+
+
+def test_counts_average_evenly_at_first_and_forget_later():
+    views = [random_view(2, seed) for seed in range(5)]
+    single = []
+    for view in views:
+        matrix = NoiseTransitionMatrix(2)
+        matrix.update(NO_POINTS, [view], nothing)
+        single.append(matrix.estimator.counts.clone())
+    matrix = NoiseTransitionMatrix(2, momentum=0.25)
+    for view in views:
+        matrix.update(NO_POINTS, [view], nothing)
+    even = torch.stack(single[:4]).mean(dim=0)
+    torch.testing.assert_close(matrix.estimator.counts, 0.75 * even + 0.25 * single[4])
+
+
+def test_classes_that_are_never_seen_keep_their_row():
+    view = random_view(2)
+    logits = torch.cat([view.logits, torch.full_like(view.logits[:, :1], -1e4)], dim=1)
+    matrix = NoiseTransitionMatrix(3, diagonal=0.9)
+    before = matrix()
+    for _ in range(50):
+        matrix.update(NO_POINTS, [view._replace(logits=logits)], nothing)
+    torch.testing.assert_close(matrix()[2], before[2], rtol=0, atol=1e-3)
+    assert (matrix() - before)[:2].abs().max() > 0.1
+
+
+@pytest.mark.parametrize('views', [[], 'nothing counted', 'ignored'])
+def test_views_without_a_counted_pixel_change_nothing(views):
+    view = random_view(3)
+    if views == 'nothing counted':
+        views = [view._replace(counted=torch.zeros_like(view.counted))]
+    elif views == 'ignored':
+        views = [view._replace(labels=torch.full_like(view.labels, 255))]
+    matrix = NoiseTransitionMatrix(3)
+    before = matrix()
+    for _ in range(3):
+        matrix.update(NO_POINTS, views, nothing)
+    torch.testing.assert_close(matrix(), before)
+    torch.testing.assert_close(matrix.prior, torch.full((3,), 1 / 3))
+
+
+def test_extreme_logits_stay_finite():
+    view = random_view(3)
+    matrix = NoiseTransitionMatrix(3)
+    for _ in range(20):
+        matrix.update(NO_POINTS, [view._replace(logits=view.logits.sign() * 1e4)], nothing)
+    assert torch.isfinite(matrix.logits).all()
+    assert torch.isfinite(matrix.prior_logits).all()
+
+
+def test_cells_take_the_pixel_at_their_centre():
+    pixels = torch.arange(36).view(1, 6, 6)
+    assert cell_centres(pixels, 2, 3).tolist() == [[[7, 9, 11], [25, 27, 29]]]
+
+
 def test_first_adam_step_moves_every_logit_by_the_rate():
-    matrix = NoiseTransitionMatrix(3, learning_rate=0.01, total_iterations=10)
+    matrix = consensus(3, learning_rate=0.01, total_iterations=10)
     before = matrix.logits.clone()
-    matrix.update(clustered_points(torch.full((3, 3), 1 / 3)), nothing)
+    matrix.update(clustered_points(torch.full((3, 3), 1 / 3)), [], nothing)
     torch.testing.assert_close((matrix.logits - before).abs(), torch.full((3, 3), 0.01), rtol=0.02, atol=0)
 
 
 def test_rate_falls_to_zero():
-    matrix = NoiseTransitionMatrix(2, learning_rate=0.1, total_iterations=3)
+    matrix = consensus(2, learning_rate=0.1, total_iterations=3)
     points = clustered_points(torch.tensor([[0.8, 0.2], [0.2, 0.8]]))
     for _ in range(3):
-        matrix.update(points, nothing)
+        matrix.update(points, [], nothing)
     before = matrix.logits.clone()
-    matrix.update(points, nothing)
+    matrix.update(points, [], nothing)
     torch.testing.assert_close(matrix.logits, before)
 
 
 def test_regularisers_move_the_matrix():
-    matrix = NoiseTransitionMatrix(3, learning_rate=0.01)
-    points = Points(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))
-    matrix.update(points, lambda transition: {'trace': -transition.trace()})
+    matrix = consensus(3, learning_rate=0.01)
+    matrix.update(NO_POINTS, [], lambda transition: {'trace': -transition.trace()})
     assert matrix().trace() > NoiseTransitionMatrix(3)().trace()
 
 
-def test_state_dict_continues_exactly():
-    points = clustered_points(torch.tensor([[0.8, 0.2], [0.2, 0.8]]))
-    straight = NoiseTransitionMatrix(2, total_iterations=20)
+@pytest.mark.parametrize('estimator', ['confusion', 'consensus'])
+def test_state_dict_continues_exactly(estimator):
+    points, views = clustered_points(torch.tensor([[0.8, 0.2], [0.2, 0.8]])), [random_view(2)]
+    straight = NoiseTransitionMatrix(2, total_iterations=20, estimator=estimator)
     for _ in range(5):
-        straight.update(points, nothing)
-    resumed = NoiseTransitionMatrix(2, total_iterations=20)
+        straight.update(points, views, nothing)
+    resumed = NoiseTransitionMatrix(2, total_iterations=20, estimator=estimator)
     resumed.load_state_dict(straight.state_dict())
     for _ in range(5):
-        straight.update(points, nothing)
-        resumed.update(points, nothing)
-    assert torch.equal(straight.logits, resumed.logits)
-    assert torch.equal(straight.prior_logits, resumed.prior_logits)
+        straight.update(points, views, nothing)
+        resumed.update(points, views, nothing)
+    for name, value in straight.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
 
 
 def test_warmup_corrects_nothing():
-    matrix = NoiseTransitionMatrix(2, warmup_iterations=2)
+    matrix = consensus(2, warmup_iterations=2)
     points = clustered_points(torch.tensor([[0.8, 0.2], [0.2, 0.8]]))
     for _ in range(2):
         assert torch.equal(matrix.correction(), torch.eye(2))
-        matrix.update(points, nothing)
+        matrix.update(points, [], nothing)
     assert torch.equal(matrix.correction(), matrix())
 
 
@@ -99,9 +213,9 @@ def test_warmup_corrects_nothing():
     ],
 )
 def test_degenerate_points_keep_the_state_finite(points):
-    matrix = NoiseTransitionMatrix(3)
+    matrix = consensus(3)
     for _ in range(3):
-        matrix.update(points, nothing)
+        matrix.update(points, [], nothing)
     assert torch.isfinite(matrix.logits).all()
     assert torch.isfinite(matrix.prior_logits).all()
 
@@ -126,6 +240,8 @@ def test_points_take_the_label_at_their_cell_and_skip_padding():
         ({'num_classes': 3, 'warmup_iterations': -1}, 'warmup_iterations'),
         ({'num_classes': 3, 'diagonal': 0.2}, 'diagonal'),
         ({'num_classes': 3, 'estimator': 'guess'}, 'estimator'),
+        ({'num_classes': 3, 'momentum': 0.0}, 'momentum'),
+        ({'num_classes': 3, 'known_weight': -1.0}, 'known_weight'),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

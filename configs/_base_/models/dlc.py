@@ -18,7 +18,7 @@ model = dict(
     teacher_momentum=0.001,
     pseudo_label_threshold=0.968,
     target_loss=dict(type='ForwardCorrectedCrossEntropyLoss', label_smoothing=0.02, ce_weight=0.8),
-    transition=dict(type='NoiseTransitionMatrix', num_points=15000, loss_weight=0.2),
+    transition=dict(type='NoiseTransitionMatrix'),
     volume_loss=dict(type='TransitionVolumeLoss', loss_weight=0.1),
     convexity_loss=dict(type='TransitionConvexityLoss', loss_weight=0.1),
 )

@@ -11,5 +11,7 @@ model = dict(
     masked_consistency=dict(update_statistics=True),  # masked images count in batch norm statistics
     quality_weight='batch',  # one weight for the pseudo-labels of the whole batch
     teacher_batch_statistics=True,  # the teacher's batch norms stay in training mode
-    transition=dict(learning_rate=3e-4, betas=(0.9, 0.99), total_iterations=10000),
+    transition=dict(
+        estimator='consensus', num_points=15000, loss_weight=0.2, learning_rate=3e-4, total_iterations=10000
+    ),
 )

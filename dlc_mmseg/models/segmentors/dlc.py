@@ -13,7 +13,7 @@ from torch import Tensor
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
-from dlc_mmseg.models.transition_matrix import draw_points
+from dlc_mmseg.models.transition_views import StudentView, draw_points
 
 
 @MODELS.register_module()
@@ -115,8 +115,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
         for batch in self.target_batches(inputs, data_samples, teacher):
             heads = self.student_logits(batch)
             yield self.target_branch(batch, heads)
-            if self.train_transition_through_loss:
-                seen += [(batch, head._replace(logits=head.logits.detach())) for head in heads]
+            seen += [(batch, head._replace(logits=head.logits.detach())) for head in heads]
         if self.transition is not None:
             yield self.update_transition(teacher, seen)
 
@@ -127,7 +126,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
 
         Args:
             teacher: Pseudo-labels and features of the target batch.
-            seen: Batches with the student's detached logits, for the gradient of the corrected losses to T.
+            seen: Batches with the student's detached logits.
 
         Returns:
             Values of the terms, to log; nothing here trains the network.
@@ -139,16 +138,27 @@ class DLCSegmentor(MeanTeacherSegmentor):
                 terms['volume'] = self.volume_loss(transition)
             if self.convexity_loss is not None:
                 terms['convexity'] = self.convexity_loss(transition)
-            if seen:
+            if self.train_transition_through_loss:
                 terms['corrected'] = torch.stack([self.head_loss(head, b, transition) for b, head in seen]).sum()
             return terms
 
         features = teacher.features[self.transition.feature_level]
         points = draw_points(features, teacher.pseudo.labels, teacher.valid, self.transition.num_points)
-        terms = self.transition.update(points, regularise)
+        views = [student_view(batch, head) for batch, head in seen if predicts(head)]
+        terms = self.transition.update(points, views, regularise)
         report = {f'transition.{name}': value for name, value in terms.items()}
         report['transition.diagonal'] = self.transition().diagonal().mean()
         return report
+
+
+def predicts(head: HeadLogits) -> bool:
+    """Whether a head decodes the whole image, unlike auxiliary heads and detail crops."""
+    return head.name.startswith('decode') and head.box is None
+
+
+def student_view(batch: TargetBatch, head: HeadLogits) -> StudentView:
+    """What a head says of a batch, beside its labels; pixels of weight 0 do not count."""
+    return StudentView(head.logits, batch.labels, batch.pseudo_labelled, batch.weight > 0)
 
 
 def _build(config: dict[str, Any] | None, **defaults: Any) -> Any:

@@ -20,7 +20,7 @@ def test_step_reports_and_updates_the_matrix():
     model = build()
     before = model.transition().clone()
     log = model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
-    assert {'transition.consensus', 'transition.volume', 'transition.convexity'} <= set(log)
+    assert {'transition.residual', 'transition.volume', 'transition.convexity'} <= set(log)
     assert not torch.equal(model.transition(), before)
     torch.testing.assert_close(model.transition().sum(dim=1), torch.ones(3))
 

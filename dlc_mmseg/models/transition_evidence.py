@@ -1,0 +1,175 @@
+"""What T is fitted to: the consensus of neighbours (as published) or confusions seen by the student."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce
+from torch import Tensor, nn
+
+from dlc_mmseg.functional.confusion import expected_confusion
+from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts, consensus_loss, nearest_neighbours
+from dlc_mmseg.functional.transition_estimation import initial_logits
+from dlc_mmseg.models.processes import pooled_counts
+from dlc_mmseg.models.transition_views import Points, StudentView, cell_centres
+
+_TINY = 1e-12
+
+
+class Evidence(Protocol):
+    """One iteration's evidence of T."""
+
+    def loss(self, transition: Tensor, prior: Tensor) -> Tensor:
+        """How badly T (K, K) and prior (K,) explain it: a scalar, 0 at best, with gradient to both."""
+        ...
+
+
+class ConsensusEvidence(NamedTuple):
+    """Consensus counts of drawn points; see `ConsensusEstimator`.
+
+    Attributes:
+        counts: Shares of patterns; zeros where there was nothing to count.
+    """
+
+    counts: ConsensusCounts
+
+    def loss(self, transition: Tensor, prior: Tensor) -> Tensor:
+        """Sum of the three L2 norms of counted minus modelled consensus; 0 without points."""
+        return consensus_loss(self.counts, transition, prior) * (self.counts.first.sum() > 0)
+
+
+class ConfusionEvidence(NamedTuple):
+    """Confusion as the student sees it; see `ConfusionEstimator`.
+
+    Attributes:
+        transition: Shape (K, K), ``[i, j] = P(label = j | true class = i)``.
+        prior: Shares of the true classes, shape (K,).
+    """
+
+    transition: Tensor
+    prior: Tensor
+
+    def loss(self, transition: Tensor, prior: Tensor) -> Tensor:
+        """Kullback-Leibler divergences of the seen rows from T's, summed, and of the seen prior from the prior."""
+        return _divergence(self.transition, transition) + _divergence(self.prior, prior)
+
+
+class ConsensusEstimator(nn.Module):
+    """The published recipe: pseudo-labels of each point and of its two nearest neighbours.
+
+    It takes for granted that neighbours in feature space share their true label and err independently. Pseudo-labels
+    are a function of these very features: neighbours agree whether right or wrong, and T drifts to the identity.
+
+    Sources: Zhu, Song and Liu, HOC, ICML 2021; He et al., DLC, IEEE TGRS 2024.
+
+    Args:
+        num_classes: Number of classes K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+
+    def forward(self, points: Points, views: Sequence[StudentView] = ()) -> ConsensusEvidence:
+        """Count consensus patterns; with several processes the points of all of them.
+
+        Args:
+            points: Pixels with features and pseudo-labels; fewer than three count as none.
+            views: Not used here.
+
+        Returns:
+            The counts.
+        """
+        number = len(points.labels) if len(points.labels) >= 3 else 0
+        return ConsensusEvidence(pooled_counts(self._counts(points), number))
+
+    def _counts(self, points: Points) -> ConsensusCounts:
+        if len(points.labels) < 3:
+            sizes = [(self.num_classes,) * order for order in (1, 2, 3)]
+            return ConsensusCounts(*(points.features.new_zeros(size, dtype=torch.float32) for size in sizes))
+        neighbours = nearest_neighbours(F.normalize(points.features.float(), dim=1))
+        return consensus_counts(points.labels, neighbours, self.num_classes)
+
+
+class ConfusionEstimator(nn.Module):
+    """Confusions that the student sees in views which did not make the labels.
+
+    Two kinds of pixels are counted by true class and label, in the mixed and the masked images, whose content the
+    teacher labelled unmixed and unmasked:
+
+    - pseudo-labelled ones, by the student's probabilities of the true class and the pseudo-label (the confusion
+      that the student expects);
+    - pasted source ones, by their true class and the student's own prediction (a confusion that is known, in target
+      surroundings and under strong augmentation; it stands for the label maker's).
+
+    The counts are a moving average over iterations. T's rows are their normalised rows; a class that is hardly seen
+    keeps the initial row.
+
+    Args:
+        num_classes: Number of classes K.
+        diagonal: Diagonal of the initial T.
+        momentum: Share of each late iteration in the moving average, in (0, 1].
+        known_weight: Weight of a pasted pixel beside a pseudo-labelled one, >= 0.
+
+    Attributes:
+        counts: Shape (K, K), buffer: average counts by true class (row) and label (column).
+    """
+
+    counts: Tensor
+    initial: Tensor
+    iterations: Tensor
+
+    def __init__(self, num_classes: int, *, diagonal: float, momentum: float, known_weight: float) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.momentum = momentum
+        self.known_weight = known_weight
+        self.register_buffer('counts', torch.zeros(num_classes, num_classes))
+        self.register_buffer('initial', initial_logits(num_classes, diagonal=diagonal).softmax(dim=1), persistent=False)
+        self.register_buffer('iterations', torch.zeros(()))
+
+    @torch.no_grad()
+    def forward(self, points: Points | None, views: Sequence[StudentView]) -> ConfusionEvidence:
+        """Count an iteration's views; with several processes those of all of them.
+
+        Args:
+            points: Not used here.
+            views: The student's views of the iteration.
+
+        Returns:
+            The average so far.
+        """
+        counts = torch.zeros_like(self.counts)
+        for view in views:
+            counts += self._counted(view)
+        all_reduce(counts, op='mean')
+        self.iterations += 1
+        self.counts.lerp_(counts, (1 / self.iterations).clamp(min=self.momentum))
+        return self.evidence()
+
+    def evidence(self) -> ConfusionEvidence:
+        """Normalised rows of the average counts, each mixed with a trace of the initial row."""
+        trace = 1e-3 * self.counts.sum() / self.num_classes + _TINY
+        counts = self.counts + trace * self.initial
+        shares = counts.sum(dim=1)
+        return ConfusionEvidence(counts / shares[:, None], shares / shares.sum())
+
+    def _counted(self, view: StudentView) -> Tensor:
+        """Counts of one view, at the resolution of its logits."""
+        probs = view.logits.float().softmax(dim=1)
+        height, width = probs.shape[-2:]
+        labels, pseudo, counted = (
+            cell_centres(pixels, height, width) for pixels in (view.labels, view.pseudo_labelled, view.counted)
+        )
+        expected = expected_confusion(probs, labels, counted & pseudo)
+        predicted = F.one_hot(probs.argmax(dim=1), self.num_classes).movedim(-1, 1).float()
+        known = expected_confusion(predicted, labels, counted & ~pseudo).t()
+        return expected + self.known_weight * known
+
+
+def _divergence(seen: Tensor, model: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the last dimension, summed over the others."""
+    return torch.xlogy(seen, seen).sum() - torch.xlogy(seen, model.clamp_min(_TINY)).sum()

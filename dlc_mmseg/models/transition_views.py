@@ -1,0 +1,64 @@
+"""What an iteration shows of its pseudo-labels' noise: drawn points and the student's views."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Points(NamedTuple):
+    """Pixels drawn for the consensus of neighbours.
+
+    Attributes:
+        features: Shape (N, D).
+        labels: Pseudo-labels, shape (N,).
+    """
+
+    features: Tensor
+    labels: Tensor
+
+
+class StudentView(NamedTuple):
+    """What the student says of one augmented batch, beside the labels it is trained with.
+
+    Attributes:
+        logits: Shape (B, K, h, w), without gradient.
+        labels: Shape (B, H, W): pseudo-labels, and true labels where pixels were pasted from the source.
+        pseudo_labelled: Shape (B, H, W), bool: True where the label is a pseudo-label.
+        counted: Shape (B, H, W), bool: True where the pixel counts (not padding, not a margin, not ignored).
+    """
+
+    logits: Tensor
+    labels: Tensor
+    pseudo_labelled: Tensor
+    counted: Tensor
+
+
+def cell_centres(pixels: Tensor, height: int, width: int) -> Tensor:
+    """A per-pixel map of shape (B, H, W) at the centres of the cells of a coarser grid, shape (B, height, width)."""
+    rows = ((torch.arange(height, device=pixels.device) + 0.5) * pixels.shape[1] / height).long()
+    columns = ((torch.arange(width, device=pixels.device) + 0.5) * pixels.shape[2] / width).long()
+    return pixels[:, rows][:, :, columns]
+
+
+def draw_points(features: Tensor, labels: Tensor, valid: Tensor, num_points: int) -> Points:
+    """Draw pixels uniformly from the cells of a feature map.
+
+    Args:
+        features: Shape (B, D, h, w).
+        labels: Pseudo-labels, shape (B, H, W); a cell takes the label of the pixel at its centre.
+        valid: Shape (B, H, W), bool; pixels that may be drawn.
+        num_points: Points to draw at most.
+
+    Returns:
+        At most ``num_points`` points, fewer where the map has fewer valid cells.
+    """
+    batch_size, depth, height, width = features.shape
+    cell_labels = cell_centres(labels, height, width).reshape(-1)
+    cell_valid = cell_centres(valid, height, width).reshape(-1)
+    drawn = torch.randperm(batch_size * height * width, device=labels.device)
+    drawn = drawn[cell_valid[drawn]][:num_points]
+    flat = features.permute(0, 2, 3, 1).reshape(-1, depth)
+    return Points(flat[drawn], cell_labels[drawn])
