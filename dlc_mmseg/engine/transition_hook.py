@@ -30,8 +30,8 @@ class TransitionMatrixHook(Hook):
     backend, beside the losses: ``transition.diagonal`` (mean), ``transition.log_volume``, the terms of T's own loss
     (the step reports them; ``transition.residual`` is how badly T explains its evidence), and since the last
     measurement ``transition.error``, the mean |T - T_true|, and ``transition.identity_error``, the same for the
-    identity, which is what correcting nothing would leave. The diagonal of each class goes to the backends on the interval,
-    ``transition.diagonal.CLASS`` and ``transition.true_diagonal.CLASS``.
+    identity, which is what correcting nothing would leave. The diagonal of each class goes to the backends on the
+    interval, ``transition.diagonal.CLASS`` and ``transition.true_diagonal.CLASS``.
 
     Labels serve for measuring only. T_true is counted on them from the teacher's labels of whole images; weights,
     statistics, modes and random generators of the training are left as they were. A model without a transition

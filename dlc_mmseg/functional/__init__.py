@@ -1,7 +1,7 @@
 """Pure maths of the method: tensors and arrays in, tensors and arrays out."""
 
 from dlc_mmseg.functional.class_mix import class_mix_mask, mix
-from dlc_mmseg.functional.confusion import confusion_counts, transition_error, true_transition
+from dlc_mmseg.functional.confusion import confusion_counts, expected_confusion, transition_error, true_transition
 from dlc_mmseg.functional.consensus import (
     ConsensusCounts,
     consensus_counts,
@@ -51,6 +51,7 @@ __all__ = [
     'convexity_distance',
     'convexity_weights',
     'estimate_transition_matrix',
+    'expected_confusion',
     'fit_neighbour_labels',
     'forward_corrected_cross_entropy',
     'initial_logits',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dlc_mmseg.functional import confusion_counts, transition_error, true_transition
+from dlc_mmseg.functional import confusion_counts, expected_confusion, transition_error, true_transition
 
 
 def test_counts_rows_are_true_classes():
@@ -26,3 +26,18 @@ def test_error_is_the_mean_over_known_rows():
     error = transition_error(estimate, true)
     torch.testing.assert_close(error, torch.tensor(0.3, dtype=torch.float64))
     assert transition_error(estimate, torch.full((2, 2), torch.nan)).isnan()
+
+
+def test_expected_confusion_of_sure_pixels_is_the_count():
+    true = torch.tensor([[[0, 1], [2, 1]]])
+    labels = torch.tensor([[[0, 2], [2, 255]]])
+    probs = torch.nn.functional.one_hot(true, 3).permute(0, 3, 1, 2).float()
+    mask = torch.tensor([[[True, True], [False, True]]])
+    assert expected_confusion(probs, labels, mask).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_expected_confusion_shares_unsure_pixels():
+    probs = torch.tensor([0.75, 0.25]).view(1, 2, 1, 1).expand(1, 2, 1, 4)
+    labels = torch.tensor([[[0, 0, 1, 0]]])
+    counts = expected_confusion(probs, labels, torch.ones(1, 1, 4, dtype=torch.bool))
+    torch.testing.assert_close(counts, torch.tensor([[2.25, 0.75], [0.75, 0.25]]))
