@@ -144,7 +144,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
 
         features = teacher.features[self.transition.feature_level]
         points = draw_points(features, teacher.pseudo.labels, teacher.valid, self.transition.num_points)
-        views = [student_view(batch, head) for batch, head in seen if predicts(head)]
+        views = [student_view(batch, head, teacher.valid) for batch, head in seen if predicts(head)]
         terms = self.transition.update(points, views, regularise)
         report = {f'transition.{name}': value for name, value in terms.items()}
         report['transition.diagonal'] = self.transition().diagonal().mean()
@@ -156,9 +156,17 @@ def predicts(head: HeadLogits) -> bool:
     return head.name.startswith('decode') and head.box is None
 
 
-def student_view(batch: TargetBatch, head: HeadLogits) -> StudentView:
-    """What a head says of a batch, beside its labels; pixels of weight 0 do not count."""
-    return StudentView(head.logits, batch.labels, batch.pseudo_labelled, batch.weight > 0)
+def student_view(batch: TargetBatch, head: HeadLogits, valid: Tensor) -> StudentView:
+    """What a head says of a batch, beside its labels.
+
+    Args:
+        batch: The batch.
+        head: The head's logits for it.
+        valid: Pixels of the target images that are no padding, shape (B, H, W); they count however unsure the
+            pseudo-labels are.
+    """
+    counted = torch.where(batch.pseudo_labelled, valid, batch.weight > 0)
+    return StudentView(head.logits, batch.labels, batch.pseudo_labelled, counted)
 
 
 def _build(config: dict[str, Any] | None, **defaults: Any) -> Any:

@@ -8,6 +8,11 @@ import torch.nn.functional as F
 import toy
 from mmseg.registry import MODELS
 
+from dlc_mmseg.functional.windows import Box
+from dlc_mmseg.models.segmentors.dlc import predicts, student_view
+from dlc_mmseg.models.segmentors.head_logits import HeadLogits
+from dlc_mmseg.models.segmentors.target_batch import TargetBatch
+
 
 def build(**changes):
     torch.manual_seed(0)
@@ -115,3 +120,35 @@ def test_bf16_autocast_step_is_finite():
     assert all(torch.isfinite(value).all() for value in log.values())
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.student.parameters())
     assert model.transition().dtype == torch.float32
+
+
+def test_views_count_unsure_pseudo_labels_but_no_padding():
+    shape = (1, 4, 4)
+    pasted, valid = torch.zeros(shape, dtype=torch.bool), torch.ones(shape, dtype=torch.bool)
+    pasted[:, :2] = True
+    valid[:, :, 3] = False  # padding of the target image; pasted source pixels cover it
+    weight = torch.where(pasted, 1.0, 0.0)  # no confident pixel: the pseudo-labels weigh nothing
+    batch = TargetBatch('mix', torch.zeros(1, 3, 4, 4), torch.zeros(shape).long(), weight, ~pasted, 1.0, True)
+    view = student_view(batch, HeadLogits('decode', torch.zeros(1, 3, 4, 4), 1.0, False), valid)
+    assert view.counted[:, :2].all()
+    assert view.counted[:, 2:, :3].all()
+    assert not view.counted[:, 2:, 3].any()
+
+
+@pytest.mark.parametrize('estimator', ['confusion', 'consensus'])
+def test_both_estimators_learn_in_training(estimator):
+    model = build(transition={'type': 'NoiseTransitionMatrix', 'estimator': estimator, 'num_points': 200})
+    start = model.transition().clone()
+    for _ in range(3):
+        log = model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
+    assert log['transition.residual'].isfinite()
+    assert not torch.equal(model.transition(), start)
+    counts = [name for name in model.state_dict() if name.endswith('estimator.counts')]
+    assert bool(counts) == (estimator == 'confusion')
+
+
+def test_auxiliary_heads_and_detail_crops_are_no_views():
+    logits = torch.zeros(1, 3, 4, 4)
+    assert predicts(HeadLogits('decode', logits, 1.0, False))
+    assert not predicts(HeadLogits('aux', logits, 0.4, False))
+    assert not predicts(HeadLogits('detail', logits, 0.1, False, Box(0, 0, 2, 2)))

@@ -1,0 +1,126 @@
+"""Estimators of T that look on while a baseline trains, and their distance from the true confusion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from adaptation_study.true_transition import TransitionErrorHook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS, MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from dlc_mmseg.functional import estimate_transition_matrix, log_volume
+from dlc_mmseg.functional.confusion import transition_error, true_transition
+from dlc_mmseg.models.segmentors.dlc import DLCSegmentor, student_view
+from dlc_mmseg.models.segmentors.head_logits import HeadLogits
+from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
+from dlc_mmseg.models.segmentors.teacher import unwrapped
+from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
+from dlc_mmseg.models.transition_views import Points, StudentView, draw_points
+
+LEVELS = (0, 1, -1)
+CELLS = 400  # remembered of each iteration
+MEMORY = 40  # iterations that are remembered
+COURSE_FILE = 'candidates.jsonl'
+
+
+@MODELS.register_module()
+class ObservedBaseline(DLCSegmentor):
+    """The baseline; estimators see what they would see in DLC, and nothing is corrected.
+
+    Args:
+        total_iterations: Iterations of the run.
+        arguments: Those of `DLCSegmentor`.
+    """
+
+    def __init__(self, *, total_iterations: int, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        classes = self.num_classes
+        published = {'estimator': 'consensus', 'total_iterations': total_iterations}
+        self.matrices = nn.ModuleDict(
+            {
+                'published': NoiseTransitionMatrix(classes, **published, feature_level=-1),
+                'published0': NoiseTransitionMatrix(classes, **published, feature_level=0),
+                'published_fast': NoiseTransitionMatrix(classes, **published, feature_level=0, learning_rate=0.1),
+                'teacher': NoiseTransitionMatrix(classes),
+                'expected': NoiseTransitionMatrix(classes),
+                'known': NoiseTransitionMatrix(classes),
+                'confusion': NoiseTransitionMatrix(classes),
+                'loss': NoiseTransitionMatrix(classes, loss_weight=0.0, total_iterations=total_iterations),
+            }
+        )
+        self.memory: dict[int, list[Points]] = {level: [] for level in LEVELS}
+
+    def target_branches(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: dict[str, list[SegDataSample]],
+        teacher: TeacherOutput,
+    ) -> Iterator[dict[str, Tensor]]:
+        """Uncorrected losses, then an update of every estimator."""
+        seen: list[tuple[TargetBatch, HeadLogits]] = []
+        for batch in self.target_batches(inputs, data_samples, teacher):
+            (head,) = self.student_logits(batch)
+            yield self.target_branch(batch, [head])
+            seen.append((batch, head._replace(logits=head.logits.detach())))
+        self.observe(teacher, seen)
+
+    def observe(self, teacher: TeacherOutput, seen: list[tuple[TargetBatch, HeadLogits]]) -> None:
+        """Update every estimator and remember points."""
+        labels, valid = teacher.pseudo.labels, teacher.valid
+        views = [student_view(batch, head, valid) for batch, head in seen]
+        sees = {
+            'teacher': [StudentView(teacher.logits, labels, valid, valid)],
+            'expected': [view._replace(counted=view.counted & view.pseudo_labelled) for view in views],
+            'known': [view._replace(counted=view.counted & ~view.pseudo_labelled) for view in views],
+            'confusion': views,
+        }
+
+        def corrected(transition: Tensor) -> dict[str, Tensor]:
+            losses = torch.stack([self.head_loss(head, batch, transition) for batch, head in seen]).sum()
+            return {'corrected': losses, 'volume': 0.1 * log_volume(transition)}
+
+        for name, matrix in self.matrices.items():
+            points = draw_points(teacher.features[matrix.feature_level], labels, valid, matrix.num_points)
+            matrix.update(points, sees.get(name, []), corrected if name == 'loss' else lambda _: {})
+        for level, points in self.memory.items():
+            drawn = draw_points(teacher.features[level], labels, valid, CELLS)
+            self.memory[level] = [*points, drawn][-MEMORY:]
+
+    def candidates(self) -> dict[str, Tensor]:
+        """Every estimator's T, shape (K, K), by name."""
+        found = {name: matrix() for name, matrix in self.matrices.items()}
+        for level, memory in self.memory.items():
+            features = torch.cat([points.features for points in memory])
+            labels = torch.cat([points.labels for points in memory])
+            for name, belief in (('likelihood', None), ('map', found['known'])):
+                found[f'{name}{level}'] = estimate_transition_matrix(
+                    features, labels, self.num_classes, num_points=4000, prior_transition=belief, prior_strength=20.0
+                ).transition
+        return found
+
+
+@HOOKS.register_module()
+class CandidateErrorHook(TransitionErrorHook):
+    """Writes the mean |T - true T| of the identity and of every estimator on an interval."""
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Measure on the interval, once something was seen."""
+        if runner.iter and runner.iter % self.interval == 0:
+            self.measure(runner)
+
+    def measure(self, runner: Runner) -> None:
+        """Measure and write one line."""
+        model = unwrapped(runner.model)
+        assert isinstance(model, ObservedBaseline)
+        truth = true_transition(self.counts(model))
+        found = {'identity': torch.eye(len(truth)), **model.candidates()}
+        errors = {name: float(transition_error(matrix, truth)) for name, matrix in found.items()}
+        line = {'iteration': runner.iter, 'true_diagonal': float(truth.diagonal().nanmean()), 'errors': errors}
+        with (Path(runner.work_dir) / COURSE_FILE).open('a', encoding='utf-8') as file:
+            file.write(json.dumps(line) + '\n')
