@@ -31,6 +31,7 @@ def main() -> None:
     copy = copy_of_commit(ROOT, work_dir / 'code')
     os.environ['PYTHONPATH'] = os.pathsep.join([str(copy), str(copy / 'benchmarks')])
     arguments = [*sys.argv[1:], '--repository', str(ROOT), '--work_dir', str(work_dir)]
+    os.chdir(copy)  # python -m looks into the current folder first
     os.execv(sys.executable, [sys.executable, '-m', 'adaptation_study', *arguments])
 
 
