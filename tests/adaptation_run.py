@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import toy
 from mmengine.runner import Runner
@@ -104,6 +105,7 @@ def forked(*functions: Callable[[], Any]) -> list[int]:
 
     def alone(function: Callable[[], Any]) -> None:
         torch.set_num_threads(1)
+        np.random.seed()  # a fork would draw the seeds of its siblings, which processes of their own do not
         function()
 
     context = multiprocessing.get_context('fork')
