@@ -33,7 +33,7 @@ class MixedBatch(NamedTuple):
 class ClassMix(nn.Module):
     """Pastes half of the classes of each source image on a target image (ClassMix in DACS).
 
-    Source: Tranheden et al., DACS: Domain Adaptation via Cross-domain Mixed Sampling, WACV 2021, section 3.2.
+    Source: Tranheden et al., DACS: Domain Adaptation via Cross-domain Mixed Sampling, WACV 2021.
 
     Args:
         loss_weight: Weight of the loss on mixed images.
@@ -97,8 +97,7 @@ class ClassMix(nn.Module):
 class MaskedImageConsistency(nn.Module):
     """Hides square blocks of the target image; the student has to infer them from context (MIC).
 
-    Source: Hoyer et al., MIC: Masked Image Consistency for Context-Enhanced Domain Adaptation, CVPR 2023,
-    equations 6 to 8.
+    Source: Hoyer et al., MIC: Masked Image Consistency for Context-Enhanced Domain Adaptation, CVPR 2023.
 
     Args:
         mask_ratio: Probability in [0, 1) that a block is hidden.
@@ -156,7 +155,7 @@ class StrongAugmentation(nn.Module):
     saturation need three channels and are left out for others. Pixel values stay in [0, 1] of the image
     range while colours change.
 
-    Source: Tranheden et al., DACS, WACV 2021, section 4.1; probabilities as its code really applies them.
+    Source: Tranheden et al., DACS, WACV 2021; probabilities as its code really applies them.
 
     Args:
         jitter_strength: Largest change s: brightness shift in [-s, s], contrast and saturation factor in

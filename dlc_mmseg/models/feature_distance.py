@@ -16,7 +16,7 @@ class FeatureDistance(nn.Module):
     """Keeps features of chosen classes near their ImageNet starting point.
 
     The frozen network is a copy of the student's backbone at the start of training; it travels in the checkpoint.
-    Source: Hoyer et al., DAFormer, CVPR 2022, equations 7 to 9 (thing-class ImageNet feature distance).
+    Source: Hoyer et al., DAFormer, CVPR 2022 (thing-class ImageNet feature distance).
 
     Args:
         classes: Indices of the classes whose pixels count.
