@@ -57,6 +57,13 @@ VARIANTS = {
         {**_UNCORRECTED, 'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'}},
     ),
     'oracle': Variant('target-supervised', _SUPERVISED, pseudo_labels=False, oracle=True),
+    'eval_teacher': Variant(
+        'baseline, teacher in evaluation mode', {**_UNCORRECTED, **_UNSMOOTHED, 'teacher_batch_statistics': False}
+    ),
+    'baseline_low': Variant(
+        'baseline, threshold 0.6', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}
+    ),
+    'dlc_low': Variant('full DLC, threshold 0.6', {'pseudo_label_threshold': 0.6}, estimates=True),
 }
 
 
