@@ -1,8 +1,11 @@
 """Seconds and peak memory of a training step of a config, beside one supervised step of the same network.
 
+Of a DLC step it also says which share the update of T takes.
+
 Example:
     python benchmarks/step_cost.py configs/dlc_potirrg2vai.py --batch_size 1
     python benchmarks/step_cost.py configs/dlc_potirrg2vai.py --batch_size 8 --device cuda --amp
+    python benchmarks/step_cost.py configs/dlc_demo.py --batch_size 4 --size 128 --steps 20
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
+import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -54,6 +59,9 @@ def measure(variant: str, args: argparse.Namespace, results: Any) -> None:
         wrapper = {**wrapper, 'type': 'AmpOptimWrapper'}
     optim_wrapper = build_optim_wrapper(model, wrapper)
     cuda = args.device.startswith('cuda')
+    spent: list[float] = []
+    if model.transition is not None:
+        model.update_transition = timed(model.update_transition, spent, cuda)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for _ in range(args.steps + 1):
@@ -66,7 +74,30 @@ def measure(variant: str, args: argparse.Namespace, results: Any) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if cuda:
         peak = torch.cuda.max_memory_allocated() / 2**30
-    results.put((variant, min(seconds[1:]), peak, base / 2**20))
+    share = statistics.median(part / step for part, step in zip(spent[1:], seconds[1:], strict=True)) if spent else 0.0
+    results.put((min(seconds[1:]), peak, base / 2**20, share))
+
+
+def timed(function: Callable[..., Any], spent: list[float], cuda: bool) -> Callable[..., Any]:
+    """A function that notes how long each call takes.
+
+    Args:
+        function: What is timed.
+        spent: Seconds of each call are appended here.
+        cuda: Whether to wait for the device before and after.
+    """
+
+    def call(*arguments: Any) -> Any:
+        if cuda:
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        result = function(*arguments)
+        if cuda:
+            torch.cuda.synchronize()
+        spent.append(time.perf_counter() - start)
+        return result
+
+    return call
 
 
 def main() -> None:
@@ -88,12 +119,13 @@ def main() -> None:
         process.join()
         if process.exitcode:
             raise SystemExit(f'{variant}: stopped with status {process.exitcode}')
-        _, seconds, peak, base = results.get()
+        seconds, peak, base, share = results.get()
         reference = reference or (seconds, peak)
         print(
             f'{variant:>10}: {seconds:7.2f} s/iteration ({seconds / reference[0]:4.2f} x supervised), '
             f'peak {peak:5.2f} GiB '
-            f'({peak / reference[1]:4.2f} x; {base:.2f} GiB before the first step)',
+            f'({peak / reference[1]:4.2f} x; {base:.2f} GiB before the first step)'
+            + (f', update of T {100 * share:.1f} % of it' if share else ''),
             flush=True,
         )
 
