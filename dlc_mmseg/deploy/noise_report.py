@@ -15,7 +15,7 @@ from dlc_mmseg.functional.confusion import transition_error, true_transition
 
 _WIDEST_TABLE = 12
 _LISTED = 8
-_NAME = 14
+_NAME = 18
 
 
 def describe(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> list[str]:
