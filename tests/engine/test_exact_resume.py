@@ -83,7 +83,7 @@ def _fast(monkeypatch):
 def whole(folder, tmp_path_factory):
     """Last checkpoint of a run without interruption; it validates at other times, and draws pictures."""
     work_dir = tmp_path_factory.mktemp('whole')
-    pictures = [{'type': 'PseudoLabelHook', 'interval': 5}]
+    pictures = [{'type': name, 'interval': 5} for name in ('PseudoLabelHook', 'TransitionMatrixHook')]
     assert forked(lambda: runner_of(folder, work_dir, val_interval=3, hooks=pictures).train()) == [0]
     return last(work_dir)
 

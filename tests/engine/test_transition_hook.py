@@ -246,8 +246,8 @@ def test_a_folder_without_labels_is_refused_at_the_start(domains, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_measured_run_equals_one_that_was_killed_and_not_measured(tmp_path):
-    """Without the hook that seeds each iteration: the measurement itself leaves no trace."""
+def test_a_measured_run_ends_in_the_weights_of_one_that_was_not(tmp_path):
+    """Not even without the hook that seeds each iteration anew."""
     folder = adaptation_run.write_domains(tmp_path / 'domains')
     hooks = {'with': [{'type': 'TransitionMatrixHook', 'interval': 3}], 'without': []}
 
