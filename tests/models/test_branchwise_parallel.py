@@ -91,6 +91,8 @@ def test_a_step_is_the_mean_of_the_processes_steps(results):
             mean = (lone[0][name] + lone[1][name]) / 2
             torch.testing.assert_close(value, mean, atol=1e-5, rtol=1e-4, msg=name)
     assert differing(lone[0], lone[1])
+    counts = 'transition.estimator.counts'
+    torch.testing.assert_close(results[0]['one step'][counts], (lone[0][counts] + lone[1][counts]) / 2)
     assert not torch.equal(results[0]['one step']['transition.moments'], lone[0]['transition.moments'])
 
 

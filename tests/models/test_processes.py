@@ -10,6 +10,8 @@ from torch import nn
 from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts
 from dlc_mmseg.models.processes import average_gradients, average_statistics, pooled_counts, trained_parameters
 from dlc_mmseg.models.segmentors.finite_check import find_non_finite
+from dlc_mmseg.models.transition_evidence import ConsensusEstimator
+from dlc_mmseg.models.transition_views import Points
 
 
 def parameters_of(rank):
@@ -27,6 +29,10 @@ def points_of(rank):
     count = (30, 12)[rank]
     labels = torch.randint(0, 3, (count,), generator=generator)
     return labels, torch.randint(0, count, (count, 2), generator=generator)
+
+
+def features_of(rank):
+    return torch.randn(len(points_of(rank)[0]), 4, generator=torch.Generator().manual_seed(10 + rank))
 
 
 def shared(rank):
@@ -48,6 +54,7 @@ def shared(rank):
         'pooled': tuple(pooled_counts(counts, len(labels))),
         'one side': tuple(pooled_counts(*((none, 0) if rank else (counts, len(labels))))),
         'nothing': tuple(pooled_counts(none, 0)),
+        'estimator': tuple(ConsensusEstimator(3)(Points(features_of(rank), labels)).counts),
         'problem': tuple(problem),
         'healthy': find_non_finite({'loss': torch.tensor(1.0)}, parameters),
     }
@@ -87,6 +94,14 @@ def test_counts_are_those_of_all_points(results):
             torch.testing.assert_close(result['one side'][order], alone[order])
             assert result['nothing'][order].eq(0).all()
         assert torch.equal(result['pooled'][2], results[0]['pooled'][2])
+
+
+def test_the_published_estimator_counts_the_points_of_all(results):
+    alone = [ConsensusEstimator(3)(Points(features_of(rank), points_of(rank)[0])).counts for rank in (0, 1)]
+    for result in results:
+        for order in range(3):
+            expected = (30 * alone[0][order] + 12 * alone[1][order]) / 42
+            torch.testing.assert_close(result['estimator'][order], expected)
 
 
 def test_processes_agree_on_what_is_not_finite(results):
