@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_GROUP = 16  # columns a maximum is taken of; the fastest of 8, 16, 32 at 15 000 points
+
 
 class ConsensusCounts(NamedTuple):
     """Shares of label patterns, each summing to 1 (the consensus patterns of HOC).
@@ -54,17 +56,31 @@ def nearest_neighbours(features: Tensor, *, num_neighbours: int = 2, chunk_size:
         raise ValueError(f'{len(features)} points have no {num_neighbours} neighbours each: pass more points')
     with torch.autocast(features.device.type, enabled=False):
         unit = F.normalize(features.to(torch.promote_types(features.dtype, torch.float32)), dim=1)
-        found = [
-            _nearest_of_chunk(unit[start : start + chunk_size], unit, start, num_neighbours)
-            for start in range(0, len(unit), chunk_size)
-        ]
+        buffer = unit.new_empty(min(chunk_size, len(unit)), len(unit))  # fresh memory for each chunk costs more
+        found = []
+        for start in range(0, len(unit), chunk_size):
+            chunk = unit[start : start + chunk_size]
+            similarity = torch.mm(chunk, unit.t(), out=buffer[: len(chunk)])
+            similarity.diagonal(offset=start).fill_(-torch.inf)
+            found.append(_largest(similarity, num_neighbours))
     return torch.cat(found)
 
 
-def _nearest_of_chunk(chunk: Tensor, unit: Tensor, start: int, num_neighbours: int) -> Tensor:
-    similarity = chunk @ unit.t()
-    similarity.diagonal(offset=start).fill_(-torch.inf)
-    return similarity.topk(num_neighbours, dim=1).indices
+def _largest(values: Tensor, number: int) -> Tensor:
+    """Columns of the largest entries of each row, largest first.
+
+    They lie in the groups of columns with the largest maxima: one vectorised pass instead of a selection.
+    """
+    groups = values.shape[1] // _GROUP
+    if groups < 4 * number:
+        return values.topk(number, dim=1).indices
+    grouped = values[:, : groups * _GROUP].view(-1, _GROUP, groups)  # column = place * groups + group
+    best = grouped.amax(dim=1).topk(number, dim=1).indices
+    places = torch.arange(0, groups * _GROUP, groups, device=values.device)
+    columns = (best.unsqueeze(2) + places).flatten(1)
+    rest = torch.arange(groups * _GROUP, values.shape[1], device=values.device)
+    columns = torch.cat([columns, rest.expand(len(values), -1)], dim=1)
+    return columns.gather(1, values.gather(1, columns).topk(number, dim=1).indices)
 
 
 def consensus_counts(labels: Tensor, neighbours: Tensor, num_classes: int) -> ConsensusCounts:

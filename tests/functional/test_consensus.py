@@ -40,6 +40,22 @@ def test_neighbours_equal_brute_force(chunk_size, k):
     np.testing.assert_array_equal(found.numpy(), _brute_force(features, k)[0])
 
 
+@pytest.mark.parametrize('points', [512, 527, 1300])
+@pytest.mark.parametrize('k', [1, 2, 9])
+def test_neighbours_among_many_equal_brute_force(points, k):
+    features = torch.randn(points, 8, generator=torch.Generator().manual_seed(points))
+    found = nearest_neighbours(features, num_neighbours=k, chunk_size=200)
+    np.testing.assert_array_equal(found.numpy(), _brute_force(features, k)[0])
+
+
+def test_neighbours_within_one_group_of_columns():
+    features = torch.eye(64).repeat(20, 1)[:1250]  # equal points stand 64 apart
+    features[:, 0] += 0.01 * torch.rand(1250, generator=torch.Generator().manual_seed(0))
+    found = nearest_neighbours(features, num_neighbours=5)
+    assert (found % 64 == torch.arange(1250).unsqueeze(1) % 64).all()
+    assert all(len(set(row)) == 5 for row in found.tolist())
+
+
 def test_length_of_a_vector_does_not_matter():
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(60, 4, generator=generator)
