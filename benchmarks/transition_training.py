@@ -82,7 +82,6 @@ def observe(data: str, seed: int, work_dir: Path) -> None:
     iterations = config['train_cfg']['max_iters']
     config['model'].update(type='ObservedBaseline', total_iterations=iterations)
     config['custom_hooks'][0].update(type='CandidateErrorHook', interval=iterations // VALIDATIONS)
-    config['default_hooks']['exact_resume'] = None
     config.update(randomness={'seed': seed}, work_dir=str(work_dir), val_dataloader=None, val_cfg=None)
     config.update(val_evaluator=None, custom_imports=None)
     RUNNERS.build(Config(config)).train()

@@ -11,7 +11,7 @@ from adaptation_study.variants import DATA, VARIANTS
 
 BEGIN = '<!-- adaptation table: begin (written by benchmarks/adaptation.py --table) -->'
 END = '<!-- adaptation table: end -->'
-_HEADER = '| variant | mIoU | mean F1 | OA | best mIoU | mIoU over baseline | error of T | seeds |'
+_HEADER = '| variant | mIoU of each seed | mIoU | mean F1 | OA | best mIoU | mIoU over baseline | error of T |'
 
 
 def format_tables(results: Mapping[Run, Result], identities: Mapping[tuple[str, str], Identity]) -> str:
@@ -45,6 +45,8 @@ def format_table(data: str, rows: Mapping[str, Sequence[Result]]) -> str:
     baseline = {result.seed: result.last['mIoU'] for result in rows.get('baseline', ())}
     lines = [_HEADER, '|' + '---|' * _HEADER.count(' | ') + '---|']
     for variant, found in rows.items():
+        if not found:
+            continue
         cells = [VARIANTS[variant].title, *_figures(found, baseline if variant != 'baseline' else {})]
         lines.append(f'| {" | ".join(cells)} |')
     every = [result for found in rows.values() for result in found]
@@ -58,17 +60,15 @@ def format_table(data: str, rows: Mapping[str, Sequence[Result]]) -> str:
 
 
 def _figures(found: Sequence[Result], baseline: Mapping[int, float]) -> list[str]:
-    """Cells of a row behind its title."""
-    if not found:
-        return ['', '', '', '', '', '', '0']
+    """Cells of a row behind its title; seeds in ascending order."""
     gains = [result.last['mIoU'] - baseline[result.seed] for result in found if result.seed in baseline]
     errors = [result.transition[-1]['error'] for result in found if result.transition]
     return [
+        ' / '.join(f'{result.last["mIoU"]:.2f}' for result in found),
         *(spread([result.last[name] for result in found]) for name in ('mIoU', 'mF1', 'OA')),
         spread([result.best_miou for result in found]),
         spread(gains, sign='+'),
         spread(errors, digits=3),
-        str(len(found)),
     ]
 
 
