@@ -120,7 +120,7 @@ def test_padded_target_pixels_weigh_nothing():
 
 
 def test_teacher_mode():
-    model = build()
+    model = build(teacher_batch_statistics=False)
     assert not any(module.training for module in model.teacher.modules())
     model = build(teacher_batch_statistics=True)
     before = model.teacher.backbone.first[1].running_mean.clone()
@@ -132,7 +132,7 @@ def test_teacher_mode():
 
 
 def test_teacher_buffers_are_the_students_without_batch_statistics():
-    model = build()
+    model = build(teacher_batch_statistics=False)
     model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
     model.follow_student()
     for teacher, student in zip(model.teacher.buffers(), model.student.buffers(), strict=True):
