@@ -69,7 +69,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
         feature_distance: dict[str, Any] | None = None,
         target_loss: dict[str, Any] | None = None,
         teacher_momentum: float = 0.001,
-        teacher_batch_statistics: bool = False,
+        teacher_batch_statistics: bool = True,
         pseudo_label_threshold: float = 0.968,
         pseudo_label_margins: tuple[int, int, int, int] = (0, 0, 0, 0),
         quality_weight: Literal['image', 'batch'] = 'image',
