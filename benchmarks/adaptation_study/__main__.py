@@ -88,6 +88,8 @@ def run_missing(args: argparse.Namespace, identities: Identities) -> int:
         try:
             return int(not keep_results(futures, args))
         except KeyboardInterrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # what follows takes a moment
             executor.shutdown(wait=False, cancel_futures=True)
             stop_all()
             raise SystemExit('interrupted; the next call goes on from the last checkpoints') from None
