@@ -16,7 +16,6 @@ source_pipeline = [
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.9),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
-    dict(type='PhotoMetricDistortion'),  # another sensor, other light
     dict(type='PackSegInputs'),
 ]
 target_pipeline = [
