@@ -61,11 +61,12 @@ def test_batch_norms_are_synchronised_by_choice(tmp_path):
             runner = runner_of(folder, tmp_path / f'work{number}', launcher='pytorch', cfg=settings)
             networks.append(runner.model.module.train())
         kinds = [
-            {type(part).__name__ for part in network.modules() if isinstance(part, _BatchNorm)} for network in networks
+            {type(part).__name__ for part in half.modules() if isinstance(part, _BatchNorm)}
+            for network in networks
+            for half in (network.student, network.teacher)
         ]
-        assert not any(part.training for part in networks[1].teacher.modules())
         return kinds, [sorted(network.state_dict()) for network in networks]
 
     for kinds, names in in_group(member, tmp_path / 'group'):
-        assert kinds == [{'BatchNorm2d'}, {'SyncBatchNorm'}]
+        assert kinds == [{'BatchNorm2d'}] * 2 + [{'SyncBatchNorm'}] * 2
         assert names[0] == names[1]
