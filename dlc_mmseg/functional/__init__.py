@@ -13,13 +13,14 @@ from dlc_mmseg.functional.consensus import (
 from dlc_mmseg.functional.latent_class import (
     LabelPatterns,
     LatentClassFit,
+    composition_posterior,
     label_patterns,
     likelihood_estimate,
     own_label_step,
     patterns_of_counts,
 )
 from dlc_mmseg.functional.masking import block_mask
-from dlc_mmseg.functional.neighbour_likelihood import fit_neighbour_labels, tight_share
+from dlc_mmseg.functional.neighbour_likelihood import fit_neighbour_labels, meeting_pairs
 from dlc_mmseg.functional.pseudo_label import PseudoLabels, pseudo_labels
 from dlc_mmseg.functional.transition import (
     convexity_distance,
@@ -43,6 +44,7 @@ __all__ = [
     'TransitionEstimate',
     'block_mask',
     'class_mix_mask',
+    'composition_posterior',
     'confusion_counts',
     'consensus_counts',
     'consensus_estimate',
@@ -58,6 +60,7 @@ __all__ = [
     'label_patterns',
     'likelihood_estimate',
     'log_volume',
+    'meeting_pairs',
     'mix',
     'nearest_neighbours',
     'own_label_step',
@@ -65,7 +68,6 @@ __all__ = [
     'pseudo_labels',
     'random_box',
     'sliding_windows',
-    'tight_share',
     'transition_error',
     'true_transition',
 ]

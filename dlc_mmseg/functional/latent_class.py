@@ -5,6 +5,10 @@ hidden true label that share one confusion matrix (Dawid and Skene, 1979), ``T[i
 true label = i)``, rows sum to 1. With V = 3 this is the model of the third-order consensus of HOC (Zhu et al.,
 ICML 2021), fitted by likelihood instead of by least squares: no learning rate, and each pattern counts by its
 information. More views than three tell classes apart better where noise is high.
+
+Neighbourhoods at the border of two classes hold labels of both. `compositions` says which mixtures of classes a
+pattern may come from: a pattern of composition c has labels drawn from ``sum_i compositions[c, i] T[i]``. Only pure
+ones (the identity, the default) is the model above.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import torch
 from torch import Tensor
 
 _TINY = torch.finfo(torch.float64).tiny
+_SMALL = 1e-30  # what is divided by it stays finite
 
 
 class LabelPatterns(NamedTuple):
@@ -35,7 +40,7 @@ class LatentClassFit(NamedTuple):
 
     Attributes:
         transition: T of shape (K, K), float64, ``T[i, j] = P(pseudo-label = j | true label = i)``.
-        prior: P(true label), (K,), float64.
+        prior: Share of each composition, (C,), float64: P(true label), (K,), without compositions.
     """
 
     transition: Tensor
@@ -93,13 +98,14 @@ def likelihood_estimate(
     transition_init: Tensor,
     prior_init: Tensor,
     *,
+    compositions: Tensor | None = None,
     prior_counts: Tensor | None = None,
     max_iterations: int = 1000,
     tolerance: float = 1e-7,
 ) -> LatentClassFit:
     """Maximise the (penalised) likelihood of label patterns over T and the prior by EM.
 
-    Deterministic, float64, without learning rate; memory U x K. EM cannot exchange classes by itself, so that a
+    Deterministic, float64, without learning rate; memory U x C. EM cannot exchange classes by itself, so that a
     diagonally dominant start keeps the classes in order. A class that starts with prior 0 stays out: its row
     keeps its start, or follows ``prior_counts``.
 
@@ -107,7 +113,8 @@ def likelihood_estimate(
         patterns: (U, V) labels in 0..K-1 as from `label_patterns`.
         weights: (U,) count of each pattern.
         transition_init: T to start from, (K, K), ``T[i, j] = P(pseudo-label = j | true label = i)``.
-        prior_init: P(true label) to start from, (K,).
+        prior_init: Share of each composition to start from, (C,); P(true label), (K,), without compositions.
+        compositions: (C, K) class shares of the neighbourhoods there may be, rows sum to 1; None is the identity.
         prior_counts: (K, K) pseudo-counts of labels added to each row of T (maximum a posteriori under a
             Dirichlet prior); a point adds V counts. None is maximum likelihood.
         max_iterations: Limit of EM steps.
@@ -120,32 +127,37 @@ def likelihood_estimate(
     Raises:
         ValueError: If shapes do not fit or an argument is negative.
     """
-    classes = len(prior_init)
-    if patterns.dim() != 2 or weights.shape != patterns.shape[:1] or transition_init.shape != (classes, classes):
-        raise ValueError(
-            f'patterns {tuple(patterns.shape)}, weights {tuple(weights.shape)}, transition_init '
-            f'{tuple(transition_init.shape)}, prior_init {tuple(prior_init.shape)}: pass (U, V), (U,), (K, K), (K,)'
-        )
+    _check(patterns, weights, transition_init, prior_init, compositions)
     if max_iterations < 0 or tolerance < 0:
         raise ValueError(f'max_iterations {max_iterations} and tolerance {tolerance} must not be negative')
     fit = LatentClassFit(transition_init.double(), prior_init.double())
-    weights, contents = weights.double(), _contents(patterns, classes)
+    weights, contents = weights.double(), _contents(patterns, len(transition_init))
     extra = torch.zeros_like(fit.transition) if prior_counts is None else prior_counts.to(fit.transition)
     previous: float | None = None
     for iteration in range(max_iterations):
-        shares, evidence = _responsibilities(contents, fit)
+        shares, evidence = _posterior(contents, fit, compositions)
         if tolerance > 0 and iteration % 8 == 0:
             penalty = (extra * fit.transition.clamp_min(_TINY).log()).sum()
             current = float((weights * evidence).sum() + penalty)
             if previous is not None and abs(current - previous) <= 8 * tolerance * abs(current):
                 break
             previous = current
-        fit = _maximise(shares * weights.unsqueeze(1), contents, extra, fit)
+        fit = _maximise(shares * weights.unsqueeze(1), contents, extra, fit, compositions)
     return fit
 
 
+def composition_posterior(patterns: Tensor, fit: LatentClassFit, *, compositions: Tensor | None = None) -> Tensor:
+    """P(composition | pattern) of label patterns (U, V) under a fit, (U, C); P(true label | pattern) without any."""
+    return _posterior(_contents(patterns, len(fit.transition)), fit, compositions)[0]
+
+
 def own_label_step(
-    patterns: Tensor, own: Tensor, fit: LatentClassFit, *, prior_counts: Tensor | None = None
+    patterns: Tensor,
+    own: Tensor,
+    fit: LatentClassFit,
+    *,
+    compositions: Tensor | None = None,
+    prior_counts: Tensor | None = None,
 ) -> LatentClassFit:
     """T from every point's own label alone, its class taken from the whole pattern.
 
@@ -157,15 +169,33 @@ def own_label_step(
         patterns: (N, V) labels, one row per point.
         own: (N,) the points' own labels.
         fit: Result of `likelihood_estimate`.
+        compositions: What the fit was given.
         prior_counts: (K, K) pseudo-counts added to each row of T; a point adds 1.
 
     Returns:
         T and prior, float64.
     """
-    shares, _ = _responsibilities(_contents(patterns, len(fit.prior)), fit)
-    contents = _contents(own.unsqueeze(1), len(fit.prior))
+    classes = len(fit.transition)
+    shares = composition_posterior(patterns, fit, compositions=compositions)
     extra = torch.zeros_like(fit.transition) if prior_counts is None else prior_counts.to(fit.transition)
-    return _maximise(shares, contents, extra, fit)
+    return _maximise(shares, _contents(own.unsqueeze(1), classes), extra, fit, compositions)
+
+
+def _check(
+    patterns: Tensor, weights: Tensor, transition: Tensor, prior: Tensor, compositions: Tensor | None
+) -> None:
+    classes = len(transition)
+    shapes = {
+        'patterns': (patterns, (len(patterns), patterns.shape[-1])),
+        'weights': (weights, patterns.shape[:1]),
+        'transition_init': (transition, (classes, classes)),
+        'prior_init': (prior, (classes if compositions is None else len(compositions),)),
+    }
+    if compositions is not None:
+        shapes['compositions'] = (compositions, (len(compositions), classes))
+    if any(tensor.shape != shape for tensor, shape in shapes.values()):
+        found = ', '.join(f'{name} {tuple(tensor.shape)}' for name, (tensor, _) in shapes.items())
+        raise ValueError(f'{found}: pass (U, V), (U,), (K, K), (C,) and (C, K); C is K without compositions')
 
 
 def _contents(patterns: Tensor, num_classes: int) -> Tensor:
@@ -174,16 +204,23 @@ def _contents(patterns: Tensor, num_classes: int) -> Tensor:
     return contents.scatter_add_(1, patterns, torch.ones_like(patterns, dtype=torch.float64))
 
 
-def _responsibilities(contents: Tensor, fit: LatentClassFit) -> tuple[Tensor, Tensor]:
-    """P(true label | pattern), (U, K), and log P(pattern), (U,)."""
-    joint = contents @ fit.transition.clamp_min(_TINY).log().t() + fit.prior.log()
+def _posterior(contents: Tensor, fit: LatentClassFit, compositions: Tensor | None) -> tuple[Tensor, Tensor]:
+    """P(composition | pattern), (U, C), and log P(pattern), (U,)."""
+    emission = fit.transition if compositions is None else compositions.to(fit.transition) @ fit.transition
+    joint = contents @ emission.clamp_min(_TINY).log().t() + fit.prior.log()
     evidence = joint.logsumexp(dim=1)
     return (joint - evidence.unsqueeze(1)).exp(), evidence
 
 
-def _maximise(shares: Tensor, contents: Tensor, extra: Tensor, fit: LatentClassFit) -> LatentClassFit:
+def _maximise(
+    shares: Tensor, contents: Tensor, extra: Tensor, fit: LatentClassFit, compositions: Tensor | None
+) -> LatentClassFit:
     """M step; rows without any count keep their values."""
-    counts = shares.t() @ contents + extra
+    counts = shares.t() @ contents
+    if compositions is not None:  # a label of a mixed neighbourhood belongs to either class by its share there
+        mixing = compositions.to(counts)
+        counts = fit.transition * (mixing.t() @ (counts / (mixing @ fit.transition).clamp_min(_SMALL)))
+    counts = counts + extra
     totals = counts.sum(dim=1, keepdim=True)
     transition = torch.where(totals > _TINY, counts / totals.clamp_min(_TINY), fit.transition)
     mass = shares.sum(dim=0)

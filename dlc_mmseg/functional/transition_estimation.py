@@ -62,7 +62,7 @@ def estimate_transition_matrix(
     estimator: Literal['likelihood', 'consensus'] = 'likelihood',
     prior_transition: Tensor | NDArray[Any] | None = None,
     prior_strength: float = 2.0,
-    num_neighbours: int = 9,
+    num_neighbours: int = 20,
     max_iterations: int = 1000,
     tolerance: float = 1e-7,
     learning_rate: float = 0.1,
@@ -72,11 +72,11 @@ def estimate_transition_matrix(
     """Estimate T and the class prior without any true label.
 
     Points and their nearest neighbours (cosine similarity) are taken to share one true label. 'likelihood'
-    maximises the likelihood of the label patterns of points and neighbours by EM, adapted to the data as
-    `dlc_mmseg.functional.neighbour_likelihood.fit_neighbour_labels` says. 'consensus' is the published recipe: two
-    neighbours, Adam on the sum of the three L2 norms, the best loss kept (HOC, Zhu et al., ICML 2021); its third
-    order costs K^4 a step. Both start at a diagonal of 0.967, so that classes keep their order. Deterministic
-    for a seed.
+    maximises the likelihood of the label patterns of points and neighbours by EM, and allows for neighbourhoods at
+    the border of two classes (`dlc_mmseg.functional.neighbour_likelihood.fit_neighbour_labels`). 'consensus' is the
+    published recipe: two neighbours, Adam on the sum of the three L2 norms, the best loss kept (HOC, Zhu et al., ICML
+    2021); its third order costs K^4 a step. Both start at a diagonal of 0.967, so that classes keep their order.
+    Deterministic for a seed.
 
     Classes that no label names cannot be told from absent ones: they get prior 0 and their rows stay at the
     start. One class only, features without any difference, or fewer than three points return the start and the
@@ -135,7 +135,6 @@ def estimate_transition_matrix(
         )
     else:
         fit = fit_neighbour_labels(
-            unit,
             noisy,
             neighbours,
             start,

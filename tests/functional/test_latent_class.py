@@ -10,6 +10,7 @@ import torch
 
 from dlc_mmseg.functional import (
     LatentClassFit,
+    composition_posterior,
     consensus_counts,
     consensus_model,
     initial_logits,
@@ -171,7 +172,78 @@ def test_own_label_step_by_hand():
     torch.testing.assert_close(fit.prior, counts.sum(dim=1) / 3)
 
 
+MIXTURES = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0], [0, 0.25, 0.75]], dtype=torch.float64)
+SHARES = torch.tensor([0.3, 0.2, 0.2, 0.2, 0.1], dtype=torch.float64)
+
+
+def test_every_step_raises_the_likelihood_with_compositions_too():
+    patterns, (start, _) = _random_patterns(views=5), _start()
+    values = []
+    for steps in range(8):
+        fit = likelihood_estimate(
+            *patterns, start, SHARES, compositions=MIXTURES, max_iterations=steps, tolerance=0
+        )
+        values.append(_log_likelihood(*patterns, MIXTURES @ fit.transition, fit.prior))
+    assert all(later > earlier for earlier, later in itertools.pairwise(values))
+
+
+def test_one_step_of_compositions_by_hand():
+    patterns, weights = torch.tensor([[0, 0, 1], [1, 1, 1], [2, 0, 2]]), torch.tensor([2.0, 3.0, 1.0])
+    emission = MIXTURES @ TRUTH
+    counts, mass = torch.zeros(3, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
+    for labels, weight in zip(patterns, weights, strict=True):
+        joint = SHARES * emission[:, labels].prod(dim=1)
+        posterior = weight * joint / joint.sum()
+        mass += posterior
+        for c, i, j in itertools.product(range(5), range(3), labels.tolist()):
+            if MIXTURES[c, i] * TRUTH[i, j] > 0:
+                counts[i, j] += posterior[c] * MIXTURES[c, i] * TRUTH[i, j] / emission[c, j]
+    fit = likelihood_estimate(patterns, weights, TRUTH, SHARES, compositions=MIXTURES, max_iterations=1)
+    torch.testing.assert_close(fit.transition, counts / counts.sum(dim=1, keepdim=True))
+    torch.testing.assert_close(fit.prior, mass / 6)
+    found = composition_posterior(patterns, LatentClassFit(TRUTH, SHARES), compositions=MIXTURES)
+    torch.testing.assert_close(found.t() @ weights.double(), mass)
+
+
+def test_pure_compositions_change_nothing():
+    patterns, views = _random_patterns(), torch.tensor([[0, 1, 1], [2, 2, 0]])
+    pure = torch.eye(3)
+    plain, same = (likelihood_estimate(*patterns, *_start(), compositions=given) for given in (None, pure))
+    for got, expected in zip(same, plain, strict=True):
+        torch.testing.assert_close(got, expected)
+    steps = [own_label_step(views, views[:, 0], plain, compositions=given) for given in (None, pure)]
+    torch.testing.assert_close(steps[0].transition, steps[1].transition)
+
+
+def test_patterns_of_mixed_neighbourhoods_give_back_the_truth():
+    emission = MIXTURES @ TRUTH
+    labels = torch.combinations(torch.arange(3), 6, with_replacement=True)
+    orders = [math.factorial(6) / math.prod(math.factorial(row.count(j)) for j in range(3)) for row in labels.tolist()]
+    weights = torch.tensor(orders).double() * (SHARES * emission.t()[labels].prod(dim=1)).sum(dim=1)
+    start = _start()[0]
+    fit = likelihood_estimate(
+        labels, weights, start, torch.full((5,), 0.2), compositions=MIXTURES, max_iterations=1000, tolerance=0
+    )
+    blind = likelihood_estimate(labels, weights, start, torch.full((3,), 1 / 3), max_iterations=1000, tolerance=0)
+    error = (fit.transition - TRUTH).abs().mean()
+    assert error < 0.02
+    assert (blind.transition - TRUTH).abs().mean() > 2 * error
+
+
+def test_impossible_patterns_of_compositions_give_no_nan():
+    identity, mixtures = torch.eye(2), torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    fit = likelihood_estimate(
+        torch.tensor([[0, 1, 1]]), torch.full((1,), 1e6), identity, torch.full((3,), 1 / 3), compositions=mixtures
+    )
+    assert fit.transition.isfinite().all()
+    assert fit.prior.isfinite().all()
+
+
 def test_wrong_shapes_are_named():
+    with pytest.raises(ValueError, match='compositions'):
+        likelihood_estimate(torch.zeros(4, 3).long(), torch.ones(4), *_start(), compositions=torch.eye(2))
+    with pytest.raises(ValueError, match='prior_init'):
+        likelihood_estimate(torch.zeros(4, 3).long(), torch.ones(4), *_start(), compositions=MIXTURES)
     with pytest.raises(ValueError, match='patterns'):
         likelihood_estimate(torch.zeros(4, 3).long(), torch.ones(3), *_start())
     with pytest.raises(ValueError, match='tolerance'):

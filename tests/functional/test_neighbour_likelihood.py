@@ -1,41 +1,67 @@
-"""How the fit adapts to clusters."""
+"""How the fit treats neighbourhoods of one class and of two."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from noisy_clusters import noisy_clusters
 
-from dlc_mmseg.functional import fit_neighbour_labels, initial_logits, nearest_neighbours, tight_share
+from dlc_mmseg.functional import (
+    fit_neighbour_labels,
+    initial_logits,
+    label_patterns,
+    likelihood_estimate,
+    meeting_pairs,
+    nearest_neighbours,
+)
 
 
-def _neighbourhoods(data):
-    unit = F.normalize(data.features, dim=1)
-    neighbours = nearest_neighbours(unit, num_neighbours=9)
-    return unit, neighbours, (unit * unit[neighbours[:, 1]]).sum(dim=1)
+def _error(transition, data):
+    return (transition - data.transition).abs().mean().item()
 
 
-@pytest.mark.parametrize('seed', range(4))
-def test_pure_clusters_keep_every_point(seed):
-    data = noisy_clusters(6, 0.3, points=3000, seed=seed)
-    _, neighbours, similarity = _neighbourhoods(data)
-    assert tight_share(data.noisy, neighbours, similarity) == 1
+def _counted(data):
+    """T counted from the true labels: what no estimate can beat but by chance."""
+    classes = len(data.transition)
+    counts = torch.bincount(data.labels * classes + data.noisy, minlength=classes**2).view(classes, classes)
+    return counts / counts.sum(dim=1, keepdim=True)
 
 
-def test_overlapping_clusters_keep_the_tight_part_which_is_purer_and_fits_better():
-    data = noisy_clusters(6, 0.2, points=5000, separation=3)
-    unit, neighbours, similarity = _neighbourhoods(data)
-    share = tight_share(data.noisy, neighbours, similarity)
-    assert share < 1
-    pure = (data.labels[neighbours[:, :2]] == data.labels.unsqueeze(1)).all(dim=1).float()
-    tight = similarity.argsort(descending=True)[: int(share * 5000)]
-    assert pure[tight].mean() > pure.mean() + 0.05
-    start = initial_logits(6).softmax(dim=1)
-    fit = fit_neighbour_labels(unit, data.noisy, neighbours, start)
-    loose = fit_neighbour_labels(unit.roll(1, dims=0), data.noisy, neighbours, start)  # tightness without meaning
-    assert (fit.transition - data.transition).abs().mean() < (loose.transition - data.transition).abs().mean()
+@pytest.mark.parametrize('seed', range(3))
+def test_pure_clusters_are_counted_as_if_classes_were_known(seed):
+    data = noisy_clusters(6, 0.3, points=4000, seed=seed)
+    neighbours = nearest_neighbours(data.features, num_neighbours=20)
+    fit = fit_neighbour_labels(data.noisy, neighbours, initial_logits(6).softmax(dim=1))
+    assert (fit.transition - _counted(data)).abs().mean() < 0.002
+    torch.testing.assert_close(fit.prior.float(), torch.bincount(data.labels) / 4000, atol=5e-3, rtol=0)
 
 
-def test_few_points_do_not_decide():
-    assert tight_share(torch.tensor([0, 1, 0]), torch.tensor([[1, 2], [0, 2], [0, 1]]), torch.ones(3)) == 1
+@pytest.mark.parametrize(('classes', 'separation'), [(2, 1.8), (6, 3.0)])
+def test_overlapping_clusters_are_not_taken_for_noise(classes, separation):
+    data = noisy_clusters(classes, 0.2, points=5000, separation=separation)
+    neighbours = nearest_neighbours(data.features, num_neighbours=20)
+    pure = (data.labels[neighbours[:, :2]] == data.labels.unsqueeze(1)).all(dim=1).float().mean()
+    assert pure < 0.9
+    start = initial_logits(classes).softmax(dim=1)
+    fit = fit_neighbour_labels(data.noisy, neighbours, start)
+    patterns = label_patterns(data.noisy, neighbours, classes)
+    blind = likelihood_estimate(*patterns, start, torch.full((classes,), 1 / classes))
+    assert _error(fit.transition, data) < 0.6 * _error(blind.transition, data)
+    assert fit.prior.sum().item() == pytest.approx(1)
+
+
+def test_meeting_pairs_by_hand():
+    neighbours = torch.tensor([[1, 2], [0, 2], [3, 0], [4, 2], [3, 2]])
+    pairs = meeting_pairs(torch.tensor([0, 0, 2, 3, 3]), neighbours, 4)  # 2 meets 0 three times, 3 three times
+    assert pairs.tolist() == [[0.5, 0, 0.5, 0], [0, 0, 0.5, 0.5]]
+    assert meeting_pairs(torch.zeros(5).long(), neighbours, 4).shape == (0, 4)
+
+
+def test_only_the_most_frequent_pairs_are_kept():
+    generator = torch.Generator().manual_seed(0)
+    classes_of = torch.randint(40, (3000,), generator=generator)
+    neighbours = torch.randint(3000, (3000, 4), generator=generator)
+    pairs = meeting_pairs(classes_of, neighbours, 40)
+    assert pairs.shape == (200, 40)
+    assert (pairs.sum(dim=1) == 1).all()
+    assert len(pairs.unique(dim=0)) == 200
