@@ -48,6 +48,7 @@ class ObservedBaseline(DLCSegmentor):
                 'published0': NoiseTransitionMatrix(classes, **published, feature_level=0),
                 'published_fast': NoiseTransitionMatrix(classes, **published, feature_level=0, learning_rate=0.1),
                 'teacher': NoiseTransitionMatrix(classes),
+                'teacher_known': NoiseTransitionMatrix(classes),
                 'expected': NoiseTransitionMatrix(classes),
                 'known': NoiseTransitionMatrix(classes),
                 'confusion': NoiseTransitionMatrix(classes),
@@ -74,10 +75,13 @@ class ObservedBaseline(DLCSegmentor):
         """Update every estimator and remember points."""
         labels, valid = teacher.pseudo.labels, teacher.valid
         views = [student_view(batch, head, valid) for batch, head in seen]
+        own = StudentView(teacher.logits, labels, valid, valid)
+        pasted = [view._replace(counted=view.counted & ~view.pseudo_labelled) for view in views]
         sees = {
-            'teacher': [StudentView(teacher.logits, labels, valid, valid)],
+            'teacher': [own],
+            'teacher_known': [own, *pasted],
             'expected': [view._replace(counted=view.counted & view.pseudo_labelled) for view in views],
-            'known': [view._replace(counted=view.counted & ~view.pseudo_labelled) for view in views],
+            'known': pasted,
             'confusion': views,
         }
 
