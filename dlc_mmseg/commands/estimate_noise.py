@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """
     parser.description = (
         'Estimate the transition matrix T[i, j] = P(predicted class j | true class i) of a model on images without '
-        'labels, from the predictions of pixels with similar features.'
+        'labels, from its probabilities or from the predictions of pixels with similar features.'
     )
     parser.epilog = _EPILOG
     parser.add_argument('config', metavar='CONFIG', type=Path, help='config of the model')
@@ -56,8 +56,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     help_most = 'images to take at most, evenly spread (default: all)'
     parser.add_argument('--max-images', metavar='N', type=_at_least(1), help=help_most)
     parser.add_argument('--seed', type=_at_least(0), default=0, help='seed of the draw (default: 0)')
-    help_estimator = 'maximum likelihood (default), or the published consensus recipe'
-    parser.add_argument('--estimator', choices=('likelihood', 'consensus'), default='likelihood', help=help_estimator)
+    help_estimator = (
+        "the model's own probabilities (default), or the predictions of pixels with similar features: by maximum "
+        'likelihood, or by the published consensus recipe'
+    )
+    choices = ('probabilities', 'likelihood', 'consensus')
+    parser.add_argument('--estimator', choices=choices, default=choices[0], help=help_estimator)
     help_out = 'where noise.png and noise.json go (default: noise)'
     parser.add_argument('--out_dir', metavar='DIR', type=Path, default=Path('noise'), help=help_out)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')

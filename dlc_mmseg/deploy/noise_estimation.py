@@ -14,9 +14,9 @@ from torch import Tensor
 from dlc_mmseg.deploy.feature_points import FeaturePoints, segment_with_points, smallest
 from dlc_mmseg.engine.true_confusion import label_map, spread
 from dlc_mmseg.errors import UserError
-from dlc_mmseg.functional.confusion import confusion_counts
+from dlc_mmseg.functional.confusion import confusion_counts, expected_confusion, true_transition
 from dlc_mmseg.functional.consensus import nearest_neighbours
-from dlc_mmseg.functional.transition_estimation import TransitionEstimate, estimate_transition_matrix
+from dlc_mmseg.functional.transition_estimation import estimate_transition_matrix
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]
@@ -32,6 +32,8 @@ class Points(NamedTuple):
         true: True labels, shape (N,), 255 where unknown.
         counts: Shape (K, K): ``counts[i, j]`` pixels (of all images whole) of true class i are predicted as j; zeros
             without labels.
+        expected: Shape (K, K), float64: the same as the model expects it, ``expected[i, j]`` being the sum of its
+            probabilities of class i over pixels (of all images whole) predicted as j.
         pixels: Shape (K,): pixels by predicted label.
         images: Number of images.
     """
@@ -40,6 +42,7 @@ class Points(NamedTuple):
     labels: Tensor
     true: Tensor
     counts: Tensor
+    expected: Tensor
     pixels: Tensor
     images: int
 
@@ -61,13 +64,17 @@ class NoiseEstimate(NamedTuple):
     """What was found.
 
     Attributes:
-        estimate: T, prior and residual.
-        agreement: Agreement of neighbours.
+        transition: T of shape (K, K), ``T[i, j] = P(predicted label = j | true label = i)``.
+        prior: P(true label), (K,), sums to 1.
+        residual: Consensus loss at T, >= 0; None where neighbours were not asked.
+        agreement: Agreement of neighbours; None likewise.
         notes: What the estimator warned of.
     """
 
-    estimate: TransitionEstimate
-    agreement: Agreement
+    transition: Tensor
+    prior: Tensor
+    residual: float | None
+    agreement: Agreement | None
     notes: list[str]
 
 
@@ -124,6 +131,7 @@ def collect_points(
     network, generator = inference_network(model), torch.Generator().manual_seed(seed)
     classes = int(network.num_classes)
     counts = torch.zeros(classes, classes, dtype=torch.long)
+    expected = torch.zeros(classes, classes, dtype=torch.float64)
     pixels = torch.zeros(classes, dtype=torch.long)
     points: list[FeaturePoints] = []
     indices = spread(len(dataset), max_images)
@@ -140,35 +148,55 @@ def collect_points(
         points = [smallest([*points, drawn], num_points)]
         predicted = label_map(sample, 'pred_sem_seg')
         pixels += torch.bincount(predicted.flatten(), minlength=classes)
+        expected += _expected(sample).cpu()
         if 'gt_sem_seg' in sample:
             counts += confusion_counts(label_map(sample, 'gt_sem_seg'), predicted, classes)
     labels, true = points[0].places.unbind(dim=1)
-    return Points(points[0].features, labels, true, counts, pixels, len(indices))
+    return Points(points[0].features, labels, true, counts, expected, pixels, len(indices))
 
 
 def estimate_noise(
     points: Points,
     *,
-    estimator: Literal['likelihood', 'consensus'] = 'likelihood',
+    estimator: Literal['probabilities', 'likelihood', 'consensus'] = 'probabilities',
     seed: int = 0,
 ) -> NoiseEstimate:
-    """Estimate T from points, and how far the points deserve it.
+    """Estimate T, and how far the evidence deserves it.
+
+    'probabilities' takes the model's probabilities at their word: the confusion that it expects of itself. The other
+    two ask the labels of neighbours in feature space; features that made the predictions make neighbours err together,
+    so that these see less confusion than there is.
 
     Args:
         points: As from `collect_points`.
-        estimator: See `estimate_transition_matrix`.
-        seed: Seed of the estimator.
+        estimator: 'probabilities', or an estimator of `estimate_transition_matrix`.
+        seed: Seed of that estimator.
 
     Returns:
-        The estimate; ``T[i, j] = P(predicted label = j | true label = i)``.
+        The estimate. A class of which nothing was seen has prior 0, and the identity's row with 'probabilities'.
     """
     classes = len(points.pixels)
+    if estimator == 'probabilities':
+        transition = true_transition(points.expected)
+        unseen = transition.isnan().any(dim=1, keepdim=True)
+        transition = torch.where(unseen, torch.eye(classes, dtype=transition.dtype), transition)
+        prior = points.expected.sum(dim=1) / points.expected.sum()
+        return NoiseEstimate(transition.float(), prior.float(), None, None, [])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
         estimate = estimate_transition_matrix(
             points.features, points.labels, classes, num_points=len(points.labels), seed=seed, estimator=estimator
         )
-    return NoiseEstimate(estimate, _agreement(points), [str(warning.message) for warning in caught])
+    return NoiseEstimate(*estimate, _agreement(points), [str(warning.message) for warning in caught])
+
+
+def _expected(sample: Any) -> Tensor:
+    """Confusion that the model expects in an image, (K, K); one channel of logits means two classes."""
+    logits = sample.seg_logits.data.float()
+    logits = torch.cat([torch.zeros_like(logits), logits]) if len(logits) == 1 else logits
+    predicted = sample.pred_sem_seg.data
+    everywhere = torch.ones_like(predicted, dtype=torch.bool)
+    return expected_confusion(logits.softmax(dim=0).unsqueeze(0), predicted, everywhere).double()
 
 
 def _agreement(points: Points) -> Agreement:

@@ -29,7 +29,7 @@ def describe(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> li
     Returns:
         Lines of text.
     """
-    transition, prior, _ = noise.estimate
+    transition, prior = noise.transition, noise.prior
     true = true_transition(points.counts)
     known = bool(points.counts.any())
     pixels = int(points.pixels.sum())
@@ -55,7 +55,7 @@ def summarise(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> d
     Returns:
         Values that JSON can hold; rows of classes without pixels are null, and so is what needs labels without any.
     """
-    transition, prior, residual = noise.estimate
+    transition, prior, agreement = noise.transition, noise.prior, noise.agreement
     known = bool(points.counts.any())
     true = true_transition(points.counts)
     return {
@@ -65,9 +65,11 @@ def summarise(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> d
         'predicted_pixels': points.pixels.tolist(),
         'transition': _plain(transition),
         'prior': _plain(prior),
-        'residual': residual,
-        'neighbours_with_the_same_prediction': noise.agreement.predicted,
-        'neighbours_of_the_same_true_class': noise.agreement.true,
+        'mean_probability': _share_on_diagonal(points.expected),
+        'accuracy': _share_on_diagonal(points.counts) if known else None,
+        'residual': noise.residual,
+        'neighbours_with_the_same_prediction': agreement.predicted if agreement else None,
+        'neighbours_of_the_same_true_class': agreement.true if agreement else None,
         'confusion_counts': points.counts.tolist() if known else None,
         'true_transition': _plain(true) if known else None,
         'mean_error': float(transition_error(transition, true)) if known else None,
@@ -90,7 +92,7 @@ def draw(points: Points, noise: NoiseEstimate, classes: Sequence[str], learnt: T
     """
     true = true_transition(points.counts)
     known = bool(points.counts.any())
-    matrices = [(f'T estimated without labels{_error(noise.estimate.transition, true)}', noise.estimate.transition)]
+    matrices = [(f'T estimated without labels{_error(noise.transition, true)}', noise.transition)]
     if learnt is not None:
         matrices.append((f'T learnt in training{_error(learnt, true)}', learnt.cpu()))
     if known:
@@ -129,23 +131,37 @@ def _confusions(transition: Tensor, prior: Tensor, true: Tensor, classes: Sequen
 
 
 def _caveat(points: Points, noise: NoiseEstimate) -> list[str]:
-    predicted, shared = noise.agreement
-    same_class = '' if shared is None else f', {shared:.0%} the same true class'
-    lines = [
-        'how far to trust it: neighbours in feature space are taken to be of one true class, labelled independently.',
-        f'  {predicted:.0%} of the points and both their neighbours have the same prediction{same_class}.',
-        '  Features that made the predictions make neighbours err together: then the estimate leans to the identity,',
-        '  and real confusion tends to be larger.',
-    ]
-    if bool(points.counts.any()):
+    known = bool(points.counts.any())
+    if noise.agreement is None:
+        accuracy = f', and {_share_on_diagonal(points.counts):.0%} of them are right' if known else ''
+        lines = [
+            "how far to trust it: the model's probabilities are taken at their word.",
+            f'  It gives its predictions a mean probability of {_share_on_diagonal(points.expected):.0%}{accuracy}.',
+            '  A model that is too sure of itself on these images confuses more than it says.',
+        ]
+    else:
+        shared = noise.agreement.true
+        same_class = '' if shared is None else f', {shared:.0%} the same true class'
+        lines = [
+            'how far to trust it: neighbours in feature space are taken to be of one class, labelled independently.',
+            f'  {noise.agreement.predicted:.0%} of the points and both their neighbours have the same prediction'
+            f'{same_class}.',
+            '  Features that made the predictions make neighbours err together: then the estimate leans to the',
+            '  identity, and real confusion tends to be larger.',
+        ]
+    if known:
         true = true_transition(points.counts)
-        error = float(transition_error(noise.estimate.transition, true))
+        error = float(transition_error(noise.transition, true))
         lines.append(f'  Mean |T - counted|: {error:.3f}; of the identity (no errors): {_distance(true):.3f}.')
     return lines
 
 
 def _error(matrix: Tensor, true: Tensor) -> str:
     return '' if bool(true.isnan().all()) else f' (mean error {float(transition_error(matrix.cpu(), true)):.3f})'
+
+
+def _share_on_diagonal(counts: Tensor) -> float:
+    return float(counts.diagonal().sum() / counts.sum())
 
 
 def _distance(true: Tensor) -> float:

@@ -43,6 +43,18 @@ def write_checkpoint(root, model, **changes):
     return path
 
 
+def predicted_probs(config, checkpoint):
+    """Probabilities of every image, (pixels, classes)."""
+    from mmseg.registry import DATASETS
+
+    content = Config.fromfile(config)
+    model = MODELS.build(content.model).eval()
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
+    for item in DATASETS.build({**content.test_dataloader.dataset, 'test_mode': True}):
+        sample = model.test_step({'inputs': [item['inputs']], 'data_samples': [item['data_samples']]})[0]
+        yield sample.seg_logits.data.detach().softmax(0).flatten(1).t().double().numpy()
+
+
 def estimate(*arguments):
     return main(['estimate-noise', *map(str, arguments)])
 
@@ -85,8 +97,33 @@ def test_a_plain_segmentor_on_its_own_test_data(domain, capsys):
     assert content['classes'] == list(CLASSES)
     assert np.asarray(Image.open(root / 'out' / 'noise.png')).std() > 10
     out = capsys.readouterr().out
-    for words in (*CLASSES, 'T[i, j] = P(predicted class j', 'counted with labels', 'both their neighbours'):
+    for words in (*CLASSES, 'T[i, j] = P(predicted class j', 'counted with labels', 'a mean probability of'):
         assert words in out
+
+
+def test_the_models_own_probabilities_are_counted_over_all_pixels(domain, capsys):
+    root, config, checkpoint = domain
+    assert estimate(config, checkpoint, '--num-points', 3, '--out_dir', root / 'out') == 0
+    found = json.loads((root / 'out' / 'noise.json').read_text())
+    probs = np.concatenate(list(predicted_probs(config, checkpoint)))
+    expected = np.stack([probs[probs.argmax(1) == label].sum(0) for label in range(3)], axis=1)
+    np.testing.assert_allclose(found['prior'], expected.sum(1) / len(probs), atol=1e-5)
+    np.testing.assert_allclose(found['transition'], expected / expected.sum(1, keepdims=True), atol=1e-5)
+    assert found['mean_probability'] == pytest.approx(probs.max(1).mean(), abs=1e-5)
+    assert found['accuracy'] == pytest.approx(np.trace(counted(config, checkpoint)) / counted(config, checkpoint).sum())
+    assert found['residual'] is found['neighbours_with_the_same_prediction'] is None
+    assert f'{found["accuracy"]:.0%} of them are right' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('estimator', ['likelihood', 'consensus'])
+def test_neighbours_are_asked_when_wanted(domain, capsys, estimator):
+    root, config, checkpoint = domain
+    assert estimate(config, checkpoint, '--estimator', estimator, '--out_dir', root / 'out') == 0
+    assert 'both their neighbours' in capsys.readouterr().out
+    content = json.loads((root / 'out' / 'noise.json').read_text())
+    assert 0 <= content['neighbours_with_the_same_prediction'] <= 1
+    assert content['residual'] >= 0
+    assert content['options']['estimator'] == estimator
 
 
 def test_an_unlabelled_folder_of_several_channels(tmp_path, capsys):
@@ -281,14 +318,14 @@ def known_points(transition, seed=0, count=6000):
     features = centres.repeat_interleave(20, 0) + 0.01 * torch.randn(count, 16, generator=generator)
     labels = torch.multinomial(transition[true], 1, generator=generator).squeeze(1)
     counts = torch.bincount(true * 3 + labels, minlength=9).view(3, 3)
-    return Points(features, labels, true, counts, torch.bincount(labels, minlength=3), 7)
+    return Points(features, labels, true, counts, counts.double(), torch.bincount(labels, minlength=3), 7)
 
 
 def test_known_noise_is_found_and_reported():
     transition = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.0, 0.4, 0.6]])
     points = known_points(transition)
-    noise = estimate_noise(points)
-    assert (noise.estimate.transition - transition).abs().mean() < 0.02
+    noise = estimate_noise(points, estimator='likelihood')
+    assert (noise.transition - transition).abs().mean() < 0.02
     assert noise.agreement.true == pytest.approx(1, abs=0.01)
     neighbours_agree = (transition**3).sum(1).mean()  # all three labels equal
     assert noise.agreement.predicted == pytest.approx(float(neighbours_agree), abs=0.04)
@@ -300,16 +337,38 @@ def test_known_noise_is_found_and_reported():
     json.dumps(content)
 
 
+def test_a_class_that_nothing_speaks_for_keeps_its_row():
+    points = known_points(torch.eye(3))
+    noise = estimate_noise(points._replace(expected=torch.tensor([[6.0, 2, 0], [1, 3, 0], [0, 0, 0]]).double()))
+    assert noise.transition.tolist() == [[0.75, 0.25, 0], [0.25, 0.75, 0], [0, 0, 1]]
+    torch.testing.assert_close(noise.prior, torch.tensor([8, 4, 0]) / 12)
+
+
+def test_one_channel_of_logits_means_two_classes():
+    torch.manual_seed(0)
+    config = plain_model()
+    config['decode_head'].update(num_classes=2, out_channels=1, threshold=0.5)
+    config['decode_head']['loss_decode'] = {'type': 'CrossEntropyLoss', 'use_sigmoid': True}
+    model = MODELS.build(config).eval()
+    points = collect_points(model, TwoImages())
+    assert torch.equal(points.expected.sum(dim=0).round().long(), points.pixels)
+    assert bool((points.expected > 0).all()) or bool((points.pixels == 0).any())
+
+
 def test_hopeless_points_are_reported_as_such():
     points = known_points(torch.eye(3))._replace(labels=torch.zeros(6000, dtype=torch.long))
-    noise = estimate_noise(points)
+    noise = estimate_noise(points, estimator='likelihood')
     assert any('one class' in note for note in noise.notes)
     assert any('one class' in line for line in describe(points, noise, CLASSES))
 
 
 def test_many_classes_leave_the_table_to_the_picture():
     points = known_points(torch.eye(3))
-    many = points._replace(counts=torch.zeros(20, 20, dtype=torch.long), pixels=torch.zeros(20, dtype=torch.long))
+    many = points._replace(
+        counts=torch.zeros(20, 20, dtype=torch.long),
+        expected=torch.eye(20, dtype=torch.float64),
+        pixels=torch.zeros(20, dtype=torch.long),
+    )
     lines = describe(many, estimate_noise(many), [f'class {index}' for index in range(20)])
     assert any('20 classes: see the picture' in line for line in lines)
     assert max(map(len, lines)) < 120
