@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from dlc_mmseg.functional import estimate_transition_matrix, log_volume
 from dlc_mmseg.functional.confusion import transition_error, true_transition
-from dlc_mmseg.models.segmentors.dlc import DLCSegmentor, student_view
+from dlc_mmseg.models.segmentors.dlc import DLCSegmentor, pasted_pixels, teacher_view
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 from dlc_mmseg.models.segmentors.teacher import unwrapped
 from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
-from dlc_mmseg.models.transition_views import Points, StudentView, draw_points
+from dlc_mmseg.models.transition_views import LabelledView, Points, draw_points
 
 LEVELS = (0, 1, -1)
 CELLS = 400  # remembered of each iteration
@@ -48,10 +48,10 @@ class ObservedBaseline(DLCSegmentor):
                 'published0': NoiseTransitionMatrix(classes, **published, feature_level=0),
                 'published_fast': NoiseTransitionMatrix(classes, **published, feature_level=0, learning_rate=0.1),
                 'teacher': NoiseTransitionMatrix(classes),
-                'teacher_known': NoiseTransitionMatrix(classes),
-                'expected': NoiseTransitionMatrix(classes),
                 'known': NoiseTransitionMatrix(classes),
-                'confusion': NoiseTransitionMatrix(classes),
+                'teacher_known': NoiseTransitionMatrix(classes),
+                'student': NoiseTransitionMatrix(classes),
+                'student_known': NoiseTransitionMatrix(classes),
                 'loss': NoiseTransitionMatrix(classes, loss_weight=0.0, total_iterations=total_iterations),
             }
         )
@@ -74,15 +74,17 @@ class ObservedBaseline(DLCSegmentor):
     def observe(self, teacher: TeacherOutput, seen: list[tuple[TargetBatch, HeadLogits]]) -> None:
         """Update every estimator and remember points."""
         labels, valid = teacher.pseudo.labels, teacher.valid
-        views = [student_view(batch, head, valid) for batch, head in seen]
-        own = StudentView(teacher.logits, labels, valid, valid)
-        pasted = [view._replace(counted=view.counted & ~view.pseudo_labelled) for view in views]
+        own, pasted = teacher_view(teacher), [pasted_pixels(*pair) for pair in seen]
+        mixed = [
+            LabelledView(head.logits, batch.labels, batch.pseudo_labelled, batch.pseudo_labelled & valid)
+            for batch, head in seen
+        ]
         sees = {
             'teacher': [own],
-            'teacher_known': [own, *pasted],
-            'expected': [view._replace(counted=view.counted & view.pseudo_labelled) for view in views],
             'known': pasted,
-            'confusion': views,
+            'teacher_known': [own, *pasted],
+            'student': mixed,
+            'student_known': [*mixed, *pasted],
         }
 
         def corrected(transition: Tensor) -> dict[str, Tensor]:

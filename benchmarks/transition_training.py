@@ -41,9 +41,9 @@ TITLES = {
     'loss': 'through the corrected loss and the volume term (VolMinNet)',
     'teacher': "confusion expected by the teacher's own probabilities",
     'known': 'known confusion: student on pasted source pixels',
-    'teacher_known': "the teacher's own probabilities and the known confusion",
-    'expected': 'confusion expected by the student in mixed and masked views',
-    'confusion': "**both: `estimator='confusion'`, the default**",
+    'student': 'confusion expected by the student in mixed and masked views',
+    'student_known': 'the same and the known confusion',
+    'teacher_known': "**the teacher's probabilities and the known confusion: `estimator='confusion'`, the default**",
 }
 
 

@@ -1,4 +1,4 @@
-"""What T is fitted to: the consensus of neighbours (as published) or confusions seen by the student."""
+"""What T is fitted to: the consensus of neighbours (as published) or confusions that training sees."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dlc_mmseg.functional.confusion import expected_confusion
 from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts, consensus_loss, nearest_neighbours
 from dlc_mmseg.functional.transition_estimation import initial_logits
 from dlc_mmseg.models.processes import pooled_counts
-from dlc_mmseg.models.transition_views import Points, StudentView, cell_centres
+from dlc_mmseg.models.transition_views import LabelledView, Points, cell_centres
 
 _TINY = 1e-12
 
@@ -42,7 +42,7 @@ class ConsensusEvidence(NamedTuple):
 
 
 class ConfusionEvidence(NamedTuple):
-    """Confusion as the student sees it; see `ConfusionEstimator`.
+    """Confusion as training sees it; see `ConfusionEstimator`.
 
     Attributes:
         transition: Shape (K, K), ``[i, j] = P(label = j | true class = i)``.
@@ -73,7 +73,7 @@ class ConsensusEstimator(nn.Module):
         super().__init__()
         self.num_classes = num_classes
 
-    def forward(self, points: Points, views: Sequence[StudentView] = ()) -> ConsensusEvidence:
+    def forward(self, points: Points, views: Sequence[LabelledView] = ()) -> ConsensusEvidence:
         """Count consensus patterns; with several processes the points of all of them.
 
         Args:
@@ -95,15 +95,15 @@ class ConsensusEstimator(nn.Module):
 
 
 class ConfusionEstimator(nn.Module):
-    """Confusions that the student sees in views which did not make the labels.
+    """Confusions that the teacher expects of itself, and those of pixels whose true label is known.
 
-    Two kinds of pixels are counted by true class and label, in the mixed and the masked images, whose content the
-    teacher labelled unmixed and unmasked:
+    Two kinds of pixels are counted by true class and label:
 
-    - pseudo-labelled ones, by the student's probabilities of the true class and the pseudo-label (the confusion
-      that the student expects);
-    - pasted source ones, by their true class and the student's own prediction (a confusion that is known, in target
-      surroundings and under strong augmentation; it stands for the label maker's).
+    - pseudo-labelled ones, by the teacher's probabilities of the true class and the pseudo-label that it makes of
+      them: the true confusion, were these probabilities calibrated;
+    - pasted source ones, in the mixed and the masked images, by their true class and the student's prediction: a
+      confusion that is known, in target surroundings and under strong augmentation, which stands for the teacher's.
+      It keeps T from the identity where the teacher is too sure.
 
     The counts are a moving average over iterations. T's rows are their normalised rows; a class that is hardly seen
     keeps the initial row.
@@ -132,12 +132,12 @@ class ConfusionEstimator(nn.Module):
         self.register_buffer('iterations', torch.zeros(()))
 
     @torch.no_grad()
-    def forward(self, points: Points | None, views: Sequence[StudentView]) -> ConfusionEvidence:
+    def forward(self, points: Points | None, views: Sequence[LabelledView]) -> ConfusionEvidence:
         """Count an iteration's views; with several processes those of all of them.
 
         Args:
             points: Not used here.
-            views: The student's views of the iteration.
+            views: Views of the iteration; pseudo-labelled pixels count as the first kind, others as the second.
 
         Returns:
             The average so far.
@@ -157,7 +157,7 @@ class ConfusionEstimator(nn.Module):
         shares = counts.sum(dim=1)
         return ConfusionEvidence(counts / shares[:, None], shares / shares.sum())
 
-    def _counted(self, view: StudentView) -> Tensor:
+    def _counted(self, view: LabelledView) -> Tensor:
         """Counts of one view, at the resolution of its logits."""
         probs = view.logits.float().softmax(dim=1)
         height, width = probs.shape[-2:]

@@ -13,7 +13,7 @@ from torch.optim.adam import adam
 
 from dlc_mmseg.functional.transition_estimation import initial_logits
 from dlc_mmseg.models.transition_evidence import ConfusionEstimator, ConsensusEstimator
-from dlc_mmseg.models.transition_views import Points, StudentView
+from dlc_mmseg.models.transition_views import LabelledView, Points
 
 Regulariser = Callable[[Tensor], dict[str, Tensor]]
 
@@ -26,9 +26,10 @@ class NoiseTransitionMatrix(nn.Module):
     Both are softmaxes of free logits. The logits, and the moments of their own Adam, are buffers: checkpoints carry
     them and no other optimizer touches them.
 
-    Two estimators say what T is fitted to. ``confusion``, the default, counts confusions in the student's mixed and
-    masked views (`ConfusionEstimator`). ``consensus`` is the published recipe (`ConsensusEstimator`); on
-    pseudo-labels it drifts to the identity. ``benchmarks/README.md`` compares both with the true confusion.
+    Two estimators say what T is fitted to. ``confusion``, the default, counts the confusions that the teacher expects
+    of itself and those of pasted pixels (`ConfusionEstimator`). ``consensus`` is the published recipe
+    (`ConsensusEstimator`); on pseudo-labels it drifts to the identity. ``benchmarks/README.md`` compares both with
+    the true confusion.
 
     Source: He et al., DLC, IEEE TGRS 2024.
 
@@ -129,12 +130,12 @@ class NoiseTransitionMatrix(nn.Module):
         identity = torch.eye(self.num_classes, device=self.logits.device)
         return torch.where(self.steps < self.warmup_iterations, identity, self.matrix)
 
-    def update(self, points: Points, views: Sequence[StudentView], regularise: Regulariser) -> dict[str, Tensor]:
+    def update(self, points: Points, views: Sequence[LabelledView], regularise: Regulariser) -> dict[str, Tensor]:
         """One gradient step on T and the prior; the network gets no gradient.
 
         Args:
             points: Pixels with features and pseudo-labels, for ``consensus``.
-            views: The student's views of the iteration, for ``confusion``.
+            views: The teacher's and the student's views of the iteration, for ``confusion``.
             regularise: Further weighted losses of T, a function of the (K, K) matrix with gradient.
 
         Returns:

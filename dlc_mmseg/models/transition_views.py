@@ -1,4 +1,4 @@
-"""What an iteration shows of its pseudo-labels' noise: drawn points and the student's views."""
+"""What an iteration shows of its pseudo-labels' noise: drawn points, and predictions beside labels."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Points(NamedTuple):
     labels: Tensor
 
 
-class StudentView(NamedTuple):
-    """What the student says of one augmented batch, beside the labels it is trained with.
+class LabelledView(NamedTuple):
+    """What a network says of a batch, beside labels of the batch.
 
     Attributes:
         logits: Shape (B, K, h, w), without gradient.
@@ -50,12 +50,14 @@ def draw_points(features: Tensor, labels: Tensor, valid: Tensor, num_points: int
         features: Shape (B, D, h, w).
         labels: Pseudo-labels, shape (B, H, W); a cell takes the label of the pixel at its centre.
         valid: Shape (B, H, W), bool; pixels that may be drawn.
-        num_points: Points to draw at most.
+        num_points: Points to draw at most; 0 draws nothing from the random generator.
 
     Returns:
         At most ``num_points`` points, fewer where the map has fewer valid cells.
     """
     batch_size, depth, height, width = features.shape
+    if not num_points:  # spares the copy, and the draw
+        return Points(features.new_zeros(0, depth), labels.new_zeros(0))
     cell_labels = cell_centres(labels, height, width).reshape(-1)
     cell_valid = cell_centres(valid, height, width).reshape(-1)
     drawn = torch.randperm(batch_size * height * width, device=labels.device)

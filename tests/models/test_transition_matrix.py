@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
-from dlc_mmseg.models.transition_views import Points, StudentView, cell_centres, draw_points
+from dlc_mmseg.models.transition_views import LabelledView, Points, cell_centres, draw_points
 
 
 def clustered_points(transition, count=1500, depth=8, seed=0):
@@ -32,7 +32,7 @@ def random_view(classes, seed=0, size=8):
     logits = torch.randn(2, classes, size, size, generator=generator)
     labels = torch.randint(0, classes, (2, size, size), generator=generator)
     pseudo = torch.rand(2, size, size, generator=generator) < 0.6
-    return StudentView(logits, labels, pseudo, torch.rand(2, size, size, generator=generator) < 0.9)
+    return LabelledView(logits, labels, pseudo, torch.rand(2, size, size, generator=generator) < 0.9)
 
 
 def noisy_view(transition, prior, size=200, seed=0):
@@ -47,7 +47,7 @@ def noisy_view(transition, prior, size=200, seed=0):
     labels = torch.where(pseudo, noisy, true)
     logits = 50.0 * torch.nn.functional.one_hot(predicted, classes).t().reshape(1, classes, size, size)
     shape = (1, size, size)
-    return StudentView(logits, labels.view(shape), pseudo.view(shape), torch.ones(shape, dtype=torch.bool))
+    return LabelledView(logits, labels.view(shape), pseudo.view(shape), torch.ones(shape, dtype=torch.bool))
 
 
 def nothing(_):
@@ -229,6 +229,15 @@ def test_points_take_the_label_at_their_cell_and_skip_padding():
     assert sorted(points.labels.tolist()) == [0, 1]
     assert torch.equal(points.features.argmax(dim=1), points.labels)
     assert len(draw_points(features, labels, torch.ones_like(valid), 3).labels) == 3
+
+
+def test_no_points_take_nothing_from_the_generator():
+    features, labels = torch.randn(1, 4, 2, 2), torch.zeros(1, 8, 8).long()
+    state = torch.get_rng_state()
+    points = draw_points(features, labels, labels == 0, 0)
+    assert points.features.shape == (0, 4)
+    assert points.labels.shape == (0,)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch import Tensor
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
-from dlc_mmseg.models.transition_views import StudentView, draw_points
+from dlc_mmseg.models.transition_views import LabelledView, draw_points
 
 
 @MODELS.register_module()
@@ -144,8 +144,8 @@ class DLCSegmentor(MeanTeacherSegmentor):
 
         features = teacher.features[self.transition.feature_level]
         points = draw_points(features, teacher.pseudo.labels, teacher.valid, self.transition.num_points)
-        views = [student_view(batch, head, teacher.valid) for batch, head in seen if predicts(head)]
-        terms = self.transition.update(points, views, regularise)
+        pasted = [pasted_pixels(batch, head) for batch, head in seen if predicts(head)]
+        terms = self.transition.update(points, [teacher_view(teacher), *pasted], regularise)
         report = {f'transition.{name}': value for name, value in terms.items()}
         report['transition.diagonal'] = self.transition().diagonal().mean()
         return report
@@ -156,17 +156,24 @@ def predicts(head: HeadLogits) -> bool:
     return head.name.startswith('decode') and head.box is None
 
 
-def student_view(batch: TargetBatch, head: HeadLogits, valid: Tensor) -> StudentView:
-    """What a head says of a batch, beside its labels.
+def teacher_view(teacher: TeacherOutput) -> LabelledView:
+    """What the teacher says of the target images beside its pseudo-labels; they count however unsure, but for padding.
+
+    Args:
+        teacher: Its output.
+    """
+    return LabelledView(teacher.logits, teacher.pseudo.labels, teacher.valid, teacher.valid)
+
+
+def pasted_pixels(batch: TargetBatch, head: HeadLogits) -> LabelledView:
+    """What a head of the student says of the pixels that were pasted from the source.
 
     Args:
         batch: The batch.
         head: The head's logits for it.
-        valid: Pixels of the target images that are no padding, shape (B, H, W); they count however unsure the
-            pseudo-labels are.
     """
-    counted = torch.where(batch.pseudo_labelled, valid, batch.weight > 0)
-    return StudentView(head.logits, batch.labels, batch.pseudo_labelled, counted)
+    counted = ~batch.pseudo_labelled & (batch.weight > 0)
+    return LabelledView(head.logits, batch.labels, batch.pseudo_labelled, counted)
 
 
 def _build(config: dict[str, Any] | None, **defaults: Any) -> Any:

@@ -8,10 +8,12 @@ import torch.nn.functional as F
 import toy
 from mmseg.registry import MODELS
 
+from dlc_mmseg.functional import PseudoLabels
 from dlc_mmseg.functional.windows import Box
-from dlc_mmseg.models.segmentors.dlc import predicts, student_view
+from dlc_mmseg.models.segmentors.dlc import pasted_pixels, predicts, teacher_view
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
-from dlc_mmseg.models.segmentors.target_batch import TargetBatch
+from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
+from dlc_mmseg.models.transition_views import cell_centres
 
 
 def build(**changes):
@@ -122,17 +124,39 @@ def test_bf16_autocast_step_is_finite():
     assert model.transition().dtype == torch.float32
 
 
-def test_views_count_unsure_pseudo_labels_but_no_padding():
-    shape = (1, 4, 4)
-    pasted, valid = torch.zeros(shape, dtype=torch.bool), torch.ones(shape, dtype=torch.bool)
+def test_every_pseudo_label_counts_however_unsure_but_no_padding():
+    valid = torch.ones(1, 4, 4, dtype=torch.bool)
+    valid[:, :, 3] = False
+    labels, unsure = torch.randint(3, (1, 4, 4)), torch.zeros(1, 4, 4)
+    logits = torch.randn(1, 3, 4, 4)
+    view = teacher_view(TeacherOutput(PseudoLabels(labels, unsure, unsure), logits, (), valid))
+    assert view.logits is logits
+    assert torch.equal(view.labels, labels)
+    assert torch.equal(view.counted, valid)
+    assert view.pseudo_labelled[valid].all()
+
+
+def test_of_mixed_images_only_pasted_pixels_with_a_label_count():
+    pasted = torch.zeros(1, 4, 4, dtype=torch.bool)
     pasted[:, :2] = True
-    valid[:, :, 3] = False  # padding of the target image; pasted source pixels cover it
-    weight = torch.where(pasted, 1.0, 0.0)  # no confident pixel: the pseudo-labels weigh nothing
-    batch = TargetBatch('mix', torch.zeros(1, 3, 4, 4), torch.zeros(shape).long(), weight, ~pasted, 1.0, True)
-    view = student_view(batch, HeadLogits('decode', torch.zeros(1, 3, 4, 4), 1.0, False), valid)
-    assert view.counted[:, :2].all()
-    assert view.counted[:, 2:, :3].all()
-    assert not view.counted[:, 2:, 3].any()
+    weight = torch.ones(1, 4, 4)
+    weight[:, 0, 0] = 0  # ignored in the source
+    batch = TargetBatch('mix', torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4).long(), weight, ~pasted, 1.0, True)
+    view = pasted_pixels(batch, HeadLogits('decode', torch.zeros(1, 3, 4, 4), 1.0, False))
+    assert torch.equal(view.counted, pasted & (weight > 0))
+    assert not (view.counted & view.pseudo_labelled).any()
+
+
+def test_the_counts_are_those_of_teacher_and_pasted_pixels():
+    model = build(transition={'type': 'NoiseTransitionMatrix', 'known_weight': 0.0})
+    made = []
+    label_target = model.label_target
+    model.label_target = lambda *arguments: made.append(label_target(*arguments)) or made[-1]
+    model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
+    probs = made[0].logits.softmax(dim=1)
+    labels = cell_centres(made[0].pseudo.labels, *probs.shape[2:])
+    expected = torch.stack([(probs * (labels == label).unsqueeze(1)).sum(dim=(0, 2, 3)) for label in range(3)], dim=1)
+    torch.testing.assert_close(model.transition.estimator.counts, expected)
 
 
 @pytest.mark.parametrize('estimator', ['confusion', 'consensus'])
