@@ -78,6 +78,7 @@ def observe(data: str, seed: int, work_dir: Path) -> None:
     if not (ROOT / DATA[data].folder).is_dir():
         print(f'{data}: no tiles in {DATA[data].folder}, left out')
         return
+    source = origin()  # the code that trains, whatever is committed meanwhile
     shutil.rmtree(work_dir, ignore_errors=True)
     config = with_absolute_paths(compose(data, 'baseline', ROOT).to_dict(), ROOT)
     iterations = config['train_cfg']['max_iters']
@@ -88,7 +89,7 @@ def observe(data: str, seed: int, work_dir: Path) -> None:
     RUNNERS.build(Config(config)).train()
     lines = (work_dir / candidate_estimators.COURSE_FILE).read_text(encoding='utf-8').splitlines()
     done.parent.mkdir(parents=True, exist_ok=True)
-    result = {'data': data, 'seed': seed, **origin(), 'course': [json.loads(line) for line in lines]}
+    result = {'data': data, 'seed': seed, **source, 'course': [json.loads(line) for line in lines]}
     done.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
 
 

@@ -23,7 +23,8 @@ class DLCSegmentor(MeanTeacherSegmentor):
     On pixels that carry pseudo-labels the student's probabilities pass through the transition matrix
     ``T[i, j] = P(pseudo-label = j | true label = i)`` before the cross-entropy; pixels pasted from the source
     carry true labels and are not corrected. T and the class prior are updated at the end of every iteration by
-    their own losses: consensus, volume (small) and convexity (no row a mixture of the others).
+    their own losses: the estimator's (see `NoiseTransitionMatrix`), volume (small) and convexity (no row a mixture of
+    the others).
 
     Source: He, Yan, Diao and Sun, DLC, IEEE TGRS 62, 2024.
 
