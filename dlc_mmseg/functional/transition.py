@@ -134,31 +134,36 @@ def _linalg_input(transition: Tensor) -> Tensor:
     return transition.to(torch.promote_types(transition.dtype, torch.float32))
 
 
-def log_volume(transition: Tensor) -> Tensor:
+def log_volume(transition: Tensor, *, ridge: float = 0.0) -> Tensor:
     """Logarithm of the volume spanned by T (VolMinNet, Li et al., ICML 2021).
 
     ``log |det T|`` for a square T, ``log sqrt det(T^T T)`` for a rectangular one (SimT, Guo et al., CVPR
-    2022), computed by slogdet at least in float32, under autocast too.
+    2022), computed by slogdet at least in float32, under autocast too. It falls without bound towards singular
+    matrices, ever steeper. With a ``ridge`` r it is ``log sqrt det(T^T T + r I)``, whose gradient stays small there.
 
     Args:
         transition: T of shape (K, M), ``T[i, j] = P(pseudo-label = j | true label = i)``, rows sum to 1.
+        ridge: Added to the squared singular values, >= 0.
 
     Returns:
-        Scalar, at most 0 for a square T. Where T is numerically singular: ``n log(eps)``, n the smaller side,
-        with zero gradient.
+        Scalar, at most 0 for a square T without ridge, and then, where T is numerically singular, ``n log(eps)``, n
+        the smaller side, with zero gradient.
 
     Raises:
-        ValueError: If T has not two dimensions.
+        ValueError: If T has not two dimensions, or the ridge is negative.
     """
     if transition.dim() != 2:
         raise ValueError(f'transition has shape {tuple(transition.shape)}: pass a matrix (K, M)')
+    if ridge < 0:
+        raise ValueError(f'ridge is {ridge}: choose a number >= 0')
     with torch.autocast(transition.device.type, enabled=False):
         matrix = _linalg_input(transition)
         rows, columns = matrix.shape
         scale = 1.0
-        if rows != columns:
+        if rows != columns or ridge:
             scale = 0.5
             matrix = matrix.t() @ matrix if rows > columns else matrix @ matrix.t()
+            matrix = matrix + ridge * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
         size, eps = matrix.shape[0], torch.finfo(matrix.dtype).eps
         inverse, info = torch.linalg.inv_ex(matrix.detach())
         condition = inverse.abs().sum(dim=1).max() * matrix.detach().abs().sum(dim=1).max()

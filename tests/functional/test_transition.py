@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -264,6 +265,23 @@ def test_log_volume_of_a_rectangle(shape):
     singular = np.linalg.svd(matrix.numpy(), compute_uv=False)
     assert log_volume(matrix).item() == pytest.approx(np.log(singular).sum(), abs=1e-10)
     assert torch.autograd.gradcheck(log_volume, matrix.requires_grad_())
+
+
+@pytest.mark.parametrize('shape', [(4, 4), (4, 3), (3, 4)])
+def test_log_volume_with_a_ridge(shape):
+    matrix = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    singular = np.linalg.svd(matrix.numpy(), compute_uv=False)
+    assert log_volume(matrix, ridge=0.1).item() == pytest.approx(0.5 * np.log(singular**2 + 0.1).sum(), abs=1e-10)
+    assert torch.autograd.gradcheck(partial(log_volume, ridge=0.1), matrix.requires_grad_())
+
+
+def test_a_ridge_bounds_the_pull_of_singular_matrices():
+    for distance in (1e-1, 1e-2, 1e-3, 1e-5, 0.0):
+        matrix = (torch.full((3, 3), 1 / 3) + distance * torch.eye(3)).requires_grad_()
+        (bounded,) = torch.autograd.grad(log_volume(matrix, ridge=0.04), matrix)
+        assert torch.linalg.matrix_norm(bounded, 2) <= 1 / (2 * 0.04**0.5) + 1e-4  # of s / (s^2 + r), at s^2 = r
+    (steep,) = torch.autograd.grad(log_volume(matrix + 1e-3 * torch.eye(3)), matrix)
+    assert torch.linalg.matrix_norm(steep, 2) > 900
 
 
 @pytest.mark.parametrize(

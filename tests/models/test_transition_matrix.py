@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dlc_mmseg.models.losses import TransitionVolumeLoss
 from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
 from dlc_mmseg.models.transition_views import LabelledView, Points, cell_centres, draw_points
 
@@ -178,6 +179,23 @@ def test_regularisers_move_the_matrix():
     matrix = consensus(3, learning_rate=0.01)
     matrix.update(NO_POINTS, [], lambda transition: {'trace': -transition.trace()})
     assert matrix().trace() > NoiseTransitionMatrix(3)().trace()
+
+
+def error_after_a_bad_start(volume_loss):
+    """Error of T when a teacher that took two classes for one gets better."""
+    true, bad = torch.full((3, 3), 0.1), torch.tensor([[0.9, 0.05, 0.05], [0.9, 0.05, 0.05], [0.05, 0.05, 0.9]])
+    true.fill_diagonal_(0.8)
+    matrix, prior = NoiseTransitionMatrix(3, total_iterations=200, momentum=0.1), torch.full((3,), 1 / 3)
+    for iteration in range(200):
+        view = noisy_view(bad if iteration < 60 else true, prior, size=40, seed=iteration)
+        matrix.update(NO_POINTS, [view], lambda transition: {'volume': volume_loss(transition)})
+    return float((matrix() - true).abs().mean())
+
+
+def test_a_ridge_lets_the_matrix_leave_singular_places():
+    bounded = error_after_a_bad_start(TransitionVolumeLoss(loss_weight=0.1, ridge=0.03))
+    assert bounded < 0.03
+    assert error_after_a_bad_start(TransitionVolumeLoss(loss_weight=0.1)) > 3 * bounded
 
 
 @pytest.mark.parametrize('estimator', ['confusion', 'consensus'])

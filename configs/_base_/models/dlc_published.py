@@ -14,4 +14,5 @@ model = dict(
     transition=dict(
         estimator='consensus', num_points=15000, loss_weight=0.2, learning_rate=3e-4, total_iterations=10000
     ),
+    volume_loss=dict(ridge=0.0),  # unbounded
 )

@@ -13,21 +13,27 @@ class TransitionVolumeLoss(nn.Module):
     """``log |det T|``, to be minimised (VolMinNet, Li et al., ICML 2021).
 
     Among the matrices that explain the noisy labels the one of smallest volume is the true one. ``T[i, j] =
-    P(pseudo-label = j | true label = i)``, rows sum to 1.
+    P(pseudo-label = j | true label = i)``, rows sum to 1. An infinite reward waits at singular matrices: a T that
+    comes near one, as early in training when the teacher confuses most classes, would not get away again. A ``ridge``
+    makes the reward finite.
 
     Args:
         loss_weight: Factor on the result, >= 0 (DLC: 0.1).
+        ridge: See `dlc_mmseg.functional.log_volume`, >= 0 (published: 0).
         loss_name: Name in the log.
 
     Raises:
-        ValueError: If ``loss_weight`` is negative.
+        ValueError: If ``loss_weight`` or ``ridge`` is negative.
     """
 
-    def __init__(self, *, loss_weight: float = 1.0, loss_name: str = 'loss_volume') -> None:
+    def __init__(self, *, loss_weight: float = 1.0, ridge: float = 0.0, loss_name: str = 'loss_volume') -> None:
         super().__init__()
         if loss_weight < 0:
             raise ValueError(f'loss_weight is {loss_weight}: choose a number >= 0')
+        if ridge < 0:
+            raise ValueError(f'ridge is {ridge}: choose a number >= 0')
         self.loss_weight = loss_weight
+        self.ridge = ridge
         self._loss_name = loss_name
 
     @property
@@ -42,6 +48,6 @@ class TransitionVolumeLoss(nn.Module):
             transition: T, (K, K), or rectangular.
 
         Returns:
-            Scalar, at most 0; zero gradient where T is singular.
+            Scalar; zero gradient where T is singular and there is no ridge.
         """
-        return self.loss_weight * log_volume(transition)
+        return self.loss_weight * log_volume(transition, ridge=self.ridge)

@@ -29,6 +29,14 @@ def test_descent_shrinks_the_volume_and_stops_at_singular():
     assert not flat.grad.any()
 
 
-def test_negative_weight_is_refused():
-    with pytest.raises(ValueError, match='loss_weight'):
-        TransitionVolumeLoss(loss_weight=-1)
+def test_a_ridge_is_added_to_the_squared_singular_values():
+    transition = torch.tensor([[0.8, 0.2], [0.3, 0.7]])
+    squares = torch.linalg.svdvals(transition) ** 2
+    expected = 0.1 * 0.5 * (squares + 0.03).log().sum()
+    torch.testing.assert_close(TransitionVolumeLoss(loss_weight=0.1, ridge=0.03)(transition), expected)
+
+
+@pytest.mark.parametrize('argument', ['loss_weight', 'ridge'])
+def test_negative_arguments_are_refused(argument):
+    with pytest.raises(ValueError, match=argument):
+        TransitionVolumeLoss(**{argument: -1})
