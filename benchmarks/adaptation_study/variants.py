@@ -64,6 +64,14 @@ VARIANTS = {
         'baseline, threshold 0.6', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}
     ),
     'dlc_low': Variant('full DLC, threshold 0.6', {'pseudo_label_threshold': 0.6}, estimates=True),
+    'true_t_low': Variant(
+        'full DLC, true T, threshold 0.6',
+        {
+            **_UNCORRECTED,
+            'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'},
+            'pseudo_label_threshold': 0.6,
+        },
+    ),
 }
 
 
