@@ -183,11 +183,14 @@ def _cleanlab(result: dict[str, Any]) -> float:
 def worst(results: list[dict[str, Any]], least: float = 0.01) -> tuple[float, str]:
     """Largest ratio to the plain recipe among cells that count and where its error exceeds ``least``; the cell."""
     found = [
-        (mean_error(result, 'ours') / mean_error(result, 'plain'), str(tuple(result['cell'].values())))
+        (mean_error(result, 'ours') / mean_error(result, 'plain'), result)
         for result in results
         if result['counts'] and mean_error(result, 'plain') > least
     ]
-    return max(found, default=(math.nan, 'none'))
+    value, result = max(found, key=lambda pair: pair[0], default=(math.nan, None))
+    if result is None:
+        return value, 'none'
+    return value, f'{tuple(result["cell"].values())} (ours / floor {ratios([result], "ours", "floor")[0]:.2f})'
 
 
 def report(results: list[dict[str, Any]]) -> str:

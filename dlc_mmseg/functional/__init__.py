@@ -16,6 +16,7 @@ from dlc_mmseg.functional.latent_class import (
     composition_posterior,
     label_patterns,
     likelihood_estimate,
+    log_likelihood,
     own_label_step,
     patterns_of_counts,
 )
@@ -59,6 +60,7 @@ __all__ = [
     'initial_logits',
     'label_patterns',
     'likelihood_estimate',
+    'log_likelihood',
     'log_volume',
     'meeting_pairs',
     'mix',

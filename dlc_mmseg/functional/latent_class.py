@@ -146,6 +146,28 @@ def likelihood_estimate(
     return fit
 
 
+def log_likelihood(
+    patterns: Tensor,
+    weights: Tensor,
+    fit: LatentClassFit,
+    *,
+    compositions: Tensor | None = None,
+    prior_counts: Tensor | None = None,
+) -> Tensor:
+    """What `likelihood_estimate` maximises, at a fit: weighted log P(pattern), plus the penalty; a scalar, float64.
+
+    Args:
+        patterns: (U, V), as the arguments that follow those of `likelihood_estimate`.
+        weights: (U,).
+        fit: T and prior.
+        compositions: (C, K).
+        prior_counts: (K, K).
+    """
+    evidence = _posterior(_contents(patterns, len(fit.transition)), fit, compositions)[1]
+    penalty = 0.0 if prior_counts is None else (prior_counts * fit.transition.clamp_min(_TINY).log()).sum()
+    return (weights.double() * evidence).sum() + penalty
+
+
 def composition_posterior(patterns: Tensor, fit: LatentClassFit, *, compositions: Tensor | None = None) -> Tensor:
     """P(composition | pattern) of label patterns (U, V) under a fit, (U, C); P(true label | pattern) without any."""
     return _posterior(_contents(patterns, len(fit.transition)), fit, compositions)[0]

@@ -12,6 +12,7 @@ from dlc_mmseg.functional.latent_class import (
     composition_posterior,
     label_patterns,
     likelihood_estimate,
+    log_likelihood,
     own_label_step,
 )
 
@@ -33,7 +34,8 @@ def fit_neighbour_labels(
 
     1. Maximum likelihood of the label triples of points and two neighbours (`likelihood_estimate`): who errs how, on
        average.
-    2. The same for all given neighbours, as if every neighbourhood were of one class.
+    2. The same for all given neighbours, as if every neighbourhood were of one class; from T as found and from the
+       average noise, of which the likelier fit is kept: the first may have lost a rare class to another.
     3. Classes that met in a neighbourhood (`meeting_pairs`) may share one half and half. The fit goes on with these
        beside the pure neighbourhoods: where clusters overlap, labels of the other class are no longer taken for noise.
     4. T is recounted with each point's label once (`own_label_step`).
@@ -65,7 +67,9 @@ def fit_neighbour_labels(
     views = torch.cat([labels.unsqueeze(1), labels[neighbours]], dim=1)
     patterns = label_patterns(labels, neighbours, classes)
     extra = views.shape[1] * strength * belief
-    fit = estimate(*patterns, rough.transition.lerp(belief, 1e-3), rough.prior, prior_counts=extra)
+    starts = ((rough.transition.lerp(belief, 1e-3), rough.prior), (belief, seen / seen.sum()))
+    fits = [estimate(*patterns, *start_of_fit, prior_counts=extra) for start_of_fit in starts]
+    fit = max(fits, key=lambda found: float(log_likelihood(*patterns, found, prior_counts=extra)))
     pairs = meeting_pairs(composition_posterior(views, fit).argmax(dim=1), neighbours, classes)
     mixtures = torch.cat([torch.eye(classes, device=pairs.device), pairs]).double()
     if len(pairs):

@@ -16,6 +16,7 @@ from dlc_mmseg.functional import (
     initial_logits,
     label_patterns,
     likelihood_estimate,
+    log_likelihood,
     own_label_step,
     patterns_of_counts,
 )
@@ -185,6 +186,17 @@ def test_every_step_raises_the_likelihood_with_compositions_too():
         )
         values.append(_log_likelihood(*patterns, MIXTURES @ fit.transition, fit.prior))
     assert all(later > earlier for earlier, later in itertools.pairwise(values))
+
+
+def test_log_likelihood_by_hand():
+    patterns, weights = torch.tensor([[0, 0, 1], [2, 0, 2]]), torch.tensor([2.0, 3.0])
+    emission, counts = MIXTURES @ TRUTH, torch.tensor([[0.0, 0, 0], [0, 2, 0], [0, 0, 1]], dtype=torch.float64)
+    likelihoods = torch.stack([(SHARES * emission[:, row].prod(dim=1)).sum() for row in patterns])
+    expected = 2 * likelihoods[0].log() + 3 * likelihoods[1].log()
+    fit = LatentClassFit(TRUTH, SHARES)
+    torch.testing.assert_close(log_likelihood(patterns, weights, fit, compositions=MIXTURES), expected)
+    penalised = log_likelihood(patterns, weights, fit, compositions=MIXTURES, prior_counts=counts)
+    torch.testing.assert_close(penalised, expected + 2 * TRUTH[1, 1].log() + TRUTH[2, 2].log())
 
 
 def test_one_step_of_compositions_by_hand():
