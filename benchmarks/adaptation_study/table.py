@@ -42,12 +42,13 @@ def format_table(data: str, rows: Mapping[str, Sequence[Result]]) -> str:
         data: Key of `DATA`.
         rows: Results by variant, one per seed.
     """
-    baseline = {result.seed: result.last['mIoU'] for result in rows.get('baseline', ())}
     lines = [_HEADER, '|' + '---|' * _HEADER.count(' | ') + '---|']
     for variant, found in rows.items():
         if not found:
             continue
-        cells = [VARIANTS[variant].title, *_figures(found, baseline if variant != 'baseline' else {})]
+        start = VARIANTS[variant].baseline if variant != 'baseline' else None
+        baseline = {result.seed: result.last['mIoU'] for result in rows.get(start, ())} if start else {}
+        cells = [VARIANTS[variant].title, *_figures(found, baseline)]
         lines.append(f'| {" | ".join(cells)} |')
     every = [result for found in rows.values() for result in found]
     hours = sum(result.seconds for result in every) / 3600
@@ -56,6 +57,10 @@ def format_table(data: str, rows: Mapping[str, Sequence[Result]]) -> str:
         f'**{DATA[data].title}**, {iterations} iterations, target validation tiles, last iteration, in percent; '
         f'mean ± standard deviation over seeds ({len(every)} runs, {hours:.1f} h).'
     )
+    others = dict.fromkeys(chosen.baseline for name, chosen in VARIANTS.items() if rows.get(name))
+    for start in (name for name in others if name != 'baseline'):
+        compared = [f'"{v.title}"' for name, v in VARIANTS.items() if v.baseline == start and rows.get(name)]
+        caption += f' {" and ".join(compared)}: gain over "{VARIANTS[start].title}".'
     return '\n'.join([caption, '', *lines])
 
 

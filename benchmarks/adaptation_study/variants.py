@@ -36,6 +36,7 @@ class Variant(NamedTuple):
         pseudo_labels: Whether it learns from pseudo-labels, whose confusion is then measured.
         estimates: Whether it depends on the estimator of T; such runs come last.
         oracle: Whether the labelled target takes the place of the source.
+        baseline: The variant that its gain is measured from.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Variant(NamedTuple):
     pseudo_labels: bool = True
     estimates: bool = False
     oracle: bool = False
+    baseline: str = 'baseline'
 
 
 VARIANTS = {
@@ -63,7 +65,9 @@ VARIANTS = {
     'baseline_low': Variant(
         'baseline, threshold 0.6', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}
     ),
-    'dlc_low': Variant('full DLC, threshold 0.6', {'pseudo_label_threshold': 0.6}, estimates=True),
+    'dlc_low': Variant(
+        'full DLC, threshold 0.6', {'pseudo_label_threshold': 0.6}, estimates=True, baseline='baseline_low'
+    ),
     'true_t_low': Variant(
         'full DLC, true T, threshold 0.6',
         {
@@ -71,6 +75,7 @@ VARIANTS = {
             'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'},
             'pseudo_label_threshold': 0.6,
         },
+        baseline='baseline_low',
     ),
 }
 
