@@ -272,6 +272,17 @@ def test_table_of_hand_made_results():
     assert len({line.count('|') for line in lines[2:]}) == 1
 
 
+def test_gains_at_another_threshold_are_over_its_own_baseline():
+    results = table_of(
+        result('demo', 'baseline', 0, 30.0), result('demo', 'baseline_low', 0, 20.0), result('demo', 'dlc_low', 0, 23.0)
+    )
+    lines = format_tables(results, IDENTITIES).splitlines()
+    assert '"full DLC, threshold 0.6": gain over "baseline, threshold 0.6"' in lines[0]
+    gains = {line.split(' | ')[0].strip('| '): line.split(' | ')[6] for line in lines if line.startswith('| ')}
+    assert gains['baseline, threshold 0.6'] == '-10.00'
+    assert gains['full DLC, threshold 0.6'] == '+3.00'
+
+
 def test_tables_of_both_data_sets_stand_below_each_other():
     text = format_tables(table_of(result('landcover', 'dlc', 0, 1.0), result('demo', 'dlc', 0, 1.0)), IDENTITIES)
     assert text.index('Demo data') < text.index('Dubai')
