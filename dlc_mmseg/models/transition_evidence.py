@@ -161,13 +161,15 @@ class ConfusionEstimator(nn.Module):
         """Counts of one view, at the resolution of its logits."""
         probs = view.logits.float().softmax(dim=1)
         height, width = probs.shape[-2:]
-        labels, pseudo, counted = (
-            cell_centres(pixels, height, width) for pixels in (view.labels, view.pseudo_labelled, view.counted)
-        )
+        labels, counted = (cell_centres(pixels, height, width) for pixels in (view.labels, view.counted))
+        if view.pseudo_labelled is None:
+            return expected_confusion(probs, labels, counted)
+        pseudo = cell_centres(view.pseudo_labelled, height, width)
         expected = expected_confusion(probs, labels, counted & pseudo)
-        predicted = F.one_hot(probs.argmax(dim=1), self.num_classes).movedim(-1, 1).float()
-        known = expected_confusion(predicted, labels, counted & ~pseudo).t()
-        return expected + self.known_weight * known
+        pasted = counted & ~pseudo & (labels >= 0) & (labels < self.num_classes)
+        cells = labels.clamp(0, self.num_classes - 1) * self.num_classes + probs.argmax(dim=1)
+        known = expected.new_zeros(self.num_classes**2).index_add_(0, cells.flatten(), pasted.flatten().float())
+        return expected + self.known_weight * known.view_as(expected)
 
 
 def _divergence(seen: Tensor, model: Tensor) -> Tensor:

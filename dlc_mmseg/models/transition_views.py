@@ -26,13 +26,13 @@ class LabelledView(NamedTuple):
     Attributes:
         logits: Shape (B, K, h, w), without gradient.
         labels: Shape (B, H, W): pseudo-labels, and true labels where pixels were pasted from the source.
-        pseudo_labelled: Shape (B, H, W), bool: True where the label is a pseudo-label.
+        pseudo_labelled: Shape (B, H, W), bool: True where the label is a pseudo-label; None where all are.
         counted: Shape (B, H, W), bool: True where the pixel counts (not padding, not a margin, not ignored).
     """
 
     logits: Tensor
     labels: Tensor
-    pseudo_labelled: Tensor
+    pseudo_labelled: Tensor | None
     counted: Tensor
 
 

@@ -104,6 +104,15 @@ def test_confusion_counts_every_pixel_by_hand():
     torch.testing.assert_close(matrix.estimator.counts, expected)
 
 
+def test_a_view_without_pasted_pixels_counts_as_all_pseudo_labelled():
+    view, counts = random_view(3), []
+    for pseudo in (None, torch.ones_like(view.pseudo_labelled)):
+        matrix = NoiseTransitionMatrix(3)
+        matrix.update(NO_POINTS, [view._replace(pseudo_labelled=pseudo)], nothing)
+        counts.append(matrix.estimator.counts)
+    assert torch.equal(*counts)
+
+
 def test_counts_average_evenly_at_first_and_forget_later():
     views = [random_view(2, seed) for seed in range(5)]
     single = []

@@ -163,7 +163,7 @@ def teacher_view(teacher: TeacherOutput) -> LabelledView:
     Args:
         teacher: Its output.
     """
-    return LabelledView(teacher.logits, teacher.pseudo.labels, teacher.valid, teacher.valid)
+    return LabelledView(teacher.logits, teacher.pseudo.labels, None, teacher.valid)
 
 
 def pasted_pixels(batch: TargetBatch, head: HeadLogits) -> LabelledView:
