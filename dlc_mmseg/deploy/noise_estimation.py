@@ -148,7 +148,7 @@ def collect_points(
         points = [smallest([*points, drawn], num_points)]
         predicted = label_map(sample, 'pred_sem_seg')
         pixels += torch.bincount(predicted.flatten(), minlength=classes)
-        expected += _expected(sample).cpu()
+        expected += _expected(sample)
         if 'gt_sem_seg' in sample:
             counts += confusion_counts(label_map(sample, 'gt_sem_seg'), predicted, classes)
     labels, true = points[0].places.unbind(dim=1)
@@ -191,12 +191,12 @@ def estimate_noise(
 
 
 def _expected(sample: Any) -> Tensor:
-    """Confusion that the model expects in an image, (K, K); one channel of logits means two classes."""
+    """Confusion that the model expects in an image, (K, K), on the CPU; one channel of logits means two classes."""
     logits = sample.seg_logits.data.float()
     logits = torch.cat([torch.zeros_like(logits), logits]) if len(logits) == 1 else logits
     predicted = sample.pred_sem_seg.data
     everywhere = torch.ones_like(predicted, dtype=torch.bool)
-    return expected_confusion(logits.softmax(dim=0).unsqueeze(0), predicted, everywhere).double()
+    return expected_confusion(logits.softmax(dim=0).unsqueeze(0), predicted, everywhere).cpu().double()
 
 
 def _agreement(points: Points) -> Agreement:
