@@ -57,9 +57,13 @@ def origin() -> dict[str, Any]:
     }
 
 
-def write_results(folder: Path, name: str, title: str, body: str, data: dict[str, Any]) -> Path:
-    """Write ``<name>.md`` (title, origin, body) and ``<name>.json`` (origin and data); the Markdown's path."""
-    source = origin()
+def write_results(
+    folder: Path, name: str, title: str, body: str, data: dict[str, Any], source: dict[str, Any]
+) -> Path:
+    """Write ``<name>.md`` (title, origin, body) and ``<name>.json`` (origin and data); the Markdown's path.
+
+    ``source`` is `origin`, asked before measuring: the code that was measured, whatever is committed meanwhile.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     head = '\n'.join(f'- {key}: {value}' for key, value in (source | {'command': f'`{source["command"]}`'}).items())
     path = folder / f'{name}.md'

@@ -27,7 +27,7 @@ import torch
 from known_noise import Cell, Points, cells, draw
 from numpy.typing import NDArray
 from plain_recipe import STEPS, shares_of_triples, solve_batch, two_nearest
-from provenance import ROOT, table, write_results
+from provenance import ROOT, origin, table, write_results
 from torch import Tensor
 
 from dlc_mmseg.functional import estimate_transition_matrix
@@ -229,12 +229,12 @@ def main() -> None:
     chosen = cells(tuple(args.classes))
     chosen = chosen[:: max(1, len(chosen) // args.limit)][: args.limit] if args.limit else chosen
     os.environ['OMP_NUM_THREADS'] = '1'  # for the processes: one thread each
-    start = time.perf_counter()
+    source, start = origin(), time.perf_counter()
     results = measure_all(chosen, args)
     seconds = time.perf_counter() - start
     body = f'{args.points} points, {args.seeds} seeds, {seconds / 60:.1f} min.\n\n{report(results)}'
     data = {'seconds': seconds, 'points': args.points, 'seeds': args.seeds, 'results': results}
-    path = write_results(args.output, 'transition_accuracy', 'Accuracy of T where it is known', body, data)
+    path = write_results(args.output, 'transition_accuracy', 'Accuracy of T where it is known', body, data, source)
     print(f'\n{summary(results)}\n\n{report(results).splitlines()[0]}\nWritten to {path}')
 
 

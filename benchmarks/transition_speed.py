@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from plain_recipe import STEPS, count_with_loops, loss_with_loops, two_nearest
-from provenance import ROOT, table, write_results
+from provenance import ROOT, origin, table, write_results
 from torch import Tensor
 
 from dlc_mmseg.functional import (
@@ -211,6 +211,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=3, help=f'above {FEW} points: 1')
     parser.add_argument('--output', type=Path, default=ROOT / 'benchmarks/results', help='folder of both result files')
     args = parser.parse_args()
+    source = origin()
     torch.set_num_threads(1)
     results = []
     for num_points in args.points:
@@ -222,7 +223,7 @@ def main() -> None:
             print(results[-1], flush=True)
     body = f'D = {args.dimensions}, chunks of {CHUNK}, one thread.\n\n{report(results)}'
     data = {'dimensions': args.dimensions, 'results': results}
-    path = write_results(args.output, 'transition_speed', 'Cost of an estimation step of T', body, data)
+    path = write_results(args.output, 'transition_speed', 'Cost of an estimation step of T', body, data, source)
     print(f'\n{report(results)}\nWritten to {path}')
 
 
