@@ -53,6 +53,7 @@ endif
 lint: style types
 style: .venv-test/installed
 	$(<D)/bin/ruff check .
+	$(<D)/bin/ruff format --check .
 types: .venv-test/installed
 	$(<D)/bin/mypy
 

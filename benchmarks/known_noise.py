@@ -41,9 +41,7 @@ class Cell(NamedTuple):
     @property
     def counts(self) -> bool:
         """Whether T tells its classes apart by the largest entry of a row: only such cells enter the means."""
-        return self.kind != 'near-singular' and (
-            self.noise < 0.5 or (self.classes > 2 and self.kind != 'pair-flip')
-        )
+        return self.kind != 'near-singular' and (self.noise < 0.5 or (self.classes > 2 and self.kind != 'pair-flip'))
 
 
 class Points(NamedTuple):

@@ -57,9 +57,7 @@ def origin() -> dict[str, Any]:
     }
 
 
-def write_results(
-    folder: Path, name: str, title: str, body: str, data: dict[str, Any], source: dict[str, Any]
-) -> Path:
+def write_results(folder: Path, name: str, title: str, body: str, data: dict[str, Any], source: dict[str, Any]) -> Path:
     """Write ``<name>.md`` (title, origin, body) and ``<name>.json`` (origin and data); the Markdown's path.
 
     ``source`` is `origin`, asked before measuring: the code that was measured, whatever is committed meanwhile.

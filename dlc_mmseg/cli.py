@@ -61,9 +61,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     subparsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     called = next((word for word in argv if not word.startswith('-')), None)  # no option above takes a value
     for name, summary in COMMANDS.items():
-        subparser = subparsers.add_parser(
-            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        subparser = subparsers.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
         if name == called:
             _module(name).configure(subparser)
     return parser.parse_args(argv)

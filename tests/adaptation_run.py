@@ -125,9 +125,7 @@ def in_group(function: Callable[[int], Any], folder: Path, size: int = 2) -> lis
 
     def member(rank: int) -> None:
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank))
-        torch.distributed.init_process_group(
-            'gloo', f'file://{folder}/rendezvous', timedelta(seconds=240), size, rank
-        )
+        torch.distributed.init_process_group('gloo', f'file://{folder}/rendezvous', timedelta(seconds=240), size, rank)
         torch.save(function(rank), folder / f'result_{rank}.pt')
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()

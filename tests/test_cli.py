@@ -22,9 +22,7 @@ SCRIPTS = [path for path in sorted(TOOLS.rglob('*.py')) if 'dlc_mmseg.cli' in pa
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A subcommand `try-it` whose `run` a test may replace."""
-    module = SimpleNamespace(
-        configure=lambda parser: parser.add_argument('--number', type=int), run=lambda args: None
-    )
+    module = SimpleNamespace(configure=lambda parser: parser.add_argument('--number', type=int), run=lambda args: None)
     monkeypatch.setitem(cli.COMMANDS, 'try-it', 'what it does')
     monkeypatch.setitem(sys.modules, 'dlc_mmseg.commands.try_it', module)
     return module

@@ -62,9 +62,7 @@ VARIANTS = {
     'eval_teacher': Variant(
         'baseline, teacher in evaluation mode', {**_UNCORRECTED, **_UNSMOOTHED, 'teacher_batch_statistics': False}
     ),
-    'baseline_low': Variant(
-        'baseline, threshold 0.6', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}
-    ),
+    'baseline_low': Variant('baseline, threshold 0.6', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}),
     'dlc_low': Variant(
         'full DLC, threshold 0.6', {'pseudo_label_threshold': 0.6}, estimates=True, baseline='baseline_low'
     ),
@@ -102,9 +100,7 @@ class Domains(NamedTuple):
 
 
 DATA = {
-    'demo': Domains(
-        'Demo data (drawn)', 'configs/dlc_demo.py', 'data/demo', 'ann_dir/train', '.png', (0, 1, 2, 3, 4)
-    ),
+    'demo': Domains('Demo data (drawn)', 'configs/dlc_demo.py', 'data/demo', 'ann_dir/train', '.png', (0, 1, 2, 3, 4)),
     'landcover': Domains(
         'Czech Republic to Dubai',
         'benchmarks/configs/dlc_landcover.py',

@@ -61,9 +61,7 @@ def _add_reading_options(parser: argparse.ArgumentParser) -> None:
             f'values of {name} files that become 0 and 255 (default: 2nd and 98th percentile of each band of a '
             'scene, 0 being no data); files of 8 bits are taken as they are'
         )
-        options.add_option(
-            parser, f'{name}_range', type=float, nargs=2, metavar=('LOW', 'HIGH'), help=help_text
-        )
+        options.add_option(parser, f'{name}_range', type=float, nargs=2, metavar=('LOW', 'HIGH'), help=help_text)
 
 
 def _reading(args: argparse.Namespace) -> WhuOptSarReading:

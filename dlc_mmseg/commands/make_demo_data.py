@@ -31,16 +31,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
         '--clip_size 128 --stride_size 128\n  python tools/convert_datasets/vaihingen.py --dataset_path '
         'data/demo_raw/vaihingen --clip_size 128 --stride_size 128'
     )
-    _add(parser, 'out_dir', type=Path, required=True, metavar='DIR',
-         help='new or empty folder, or one with demo data, which is replaced')
+    _add(
+        parser,
+        'out_dir',
+        type=Path,
+        required=True,
+        metavar='DIR',
+        help='new or empty folder, or one with demo data, which is replaced',
+    )
     _add(parser, 'seed', type=int, default=default.seed, metavar='N', help='default: %(default)s')
-    _add(parser, 'size', type=int, default=default.size, metavar='N',
-         help='side of a tile in pixels (default: %(default)s; real ones have 6000)')
+    _add(
+        parser,
+        'size',
+        type=int,
+        default=default.size,
+        metavar='N',
+        help='side of a tile in pixels (default: %(default)s; real ones have 6000)',
+    )
     for name, tiles in (('potsdam_tiles', default.potsdam_tiles), ('vaihingen_tiles', default.vaihingen_tiles)):
-        _add(parser, name, type=int, nargs=2, default=tiles, metavar=('TRAIN', 'VAL'),
-             help=f'number of training and validation tiles (default: {tiles[0]} {tiles[1]})')
-    _add(parser, 'coarsening', type=float, default=default.coarsening, metavar='F',
-         help='factor on 5 and 9 cm per pixel, so that a small tile still shows a street (default: %(default)s)')
+        _add(
+            parser,
+            name,
+            type=int,
+            nargs=2,
+            default=tiles,
+            metavar=('TRAIN', 'VAL'),
+            help=f'number of training and validation tiles (default: {tiles[0]} {tiles[1]})',
+        )
+    _add(
+        parser,
+        'coarsening',
+        type=float,
+        default=default.coarsening,
+        metavar='F',
+        help='factor on 5 and 9 cm per pixel, so that a small tile still shows a street (default: %(default)s)',
+    )
 
 
 def _add(parser: argparse.ArgumentParser, name: str, **settings: object) -> None:

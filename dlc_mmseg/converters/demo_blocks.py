@@ -98,8 +98,9 @@ class Blocks(Town):
         """A shop or works hall with a car park and stored goods."""
         plot, rng = block.lengthwise(), self.rng
         half = plot.width / 2
-        self.pavier.pave(plot.area(-half, half, 0, plot.depth), (CONCRETE if rng.random() < 0.4 else ASPHALT)
-                         .tinted(rng, 0.12))
+        self.pavier.pave(
+            plot.area(-half, half, 0, plot.depth), (CONCRETE if rng.random() < 0.4 else ASPHALT).tinted(rng, 0.12)
+        )
         cut = rng.uniform(-0.1, 0.2) * plot.width
         length, width = (cut + half) - 5, plot.depth - rng.uniform(8, 14)
         pose = plot.pose(-half + 3 + length / 2, 4 + width / 2)
@@ -120,7 +121,7 @@ class Blocks(Town):
         for _ in range(2):
             knots = np.sort(rng.uniform(0.1, 0.9, 2))
             a = np.linspace(-half, half, 40)
-            b = plot.depth * (knots[0] + (knots[1] - knots[0]) * np.sin((a / half + rng.uniform(0, 3)) * 1.7)**2)
+            b = plot.depth * (knots[0] + (knots[1] - knots[0]) * np.sin((a / half + rng.uniform(0, 3)) * 1.7) ** 2)
             line = np.stack([plot.at(x, y) for x, y in zip(a, b, strict=True)])
             across = np.gradient(line, axis=0)[:, ::-1] * np.array([-1.0, 1.0])
             across /= np.linalg.norm(across, axis=1, keepdims=True)
@@ -147,8 +148,12 @@ class Blocks(Town):
             pose = lot.pose(0.0, depth / 2 + rng.uniform(0.1, 0.9), turn + rng.normal(0, 0.03))
             self.builder.house(*pose, *size, self.roof(0.06), lot.at(0.0, lot.depth) - pose[0])
             if lot.depth - depth > 7 and rng.random() < 0.45:
-                self.builder.wing(*lot.pose(rng.normal(0, 1), depth + 3.2, rng.normal(0, 0.05)), rng.uniform(4, 6.5),
-                                  rng.uniform(4, 6), self.roof(0.5, (1, 1)))
+                self.builder.wing(
+                    *lot.pose(rng.normal(0, 1), depth + 3.2, rng.normal(0, 0.05)),
+                    rng.uniform(4, 6.5),
+                    rng.uniform(4, 6),
+                    self.roof(0.5, (1, 1)),
+                )
         if inner is not None:
             for lot in cut_plots(inner, (10.0, 16.0), 10.0, rng):
                 self._rear_garden(lot)
@@ -167,8 +172,10 @@ class Blocks(Town):
             self.plant(plot, 0.2)
             return
         a = rng.uniform(-0.15, 0.15) * plot.width
-        self.pavier.pave(plot.area(a - 0.22 * plot.width, a + 0.22 * plot.width, 0.3 * plot.depth, 0.7 * plot.depth),
-                         CONCRETE.tinted(rng, 0.1))
+        self.pavier.pave(
+            plot.area(a - 0.22 * plot.width, a + 0.22 * plot.width, 0.3 * plot.depth, 0.7 * plot.depth),
+            CONCRETE.tinted(rng, 0.1),
+        )
         self.builder.wing(*plot.pose(a, 0.5 * plot.depth), 0.3 * plot.width, 0.3 * plot.depth, self.roof(1.0, (1, 2)))
         for i in range(int(rng.integers(2, 5))):
             self.yard.container(*plot.pose(half - 7, 5 + 2.9 * i))

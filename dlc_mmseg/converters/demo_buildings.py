@@ -40,8 +40,7 @@ class Roof:
     eave: float
 
 
-def draw_roof_style(rng: np.random.Generator, *, flat_share: float, red_share: float,
-                    storeys: tuple[int, int]) -> Roof:
+def draw_roof_style(rng: np.random.Generator, *, flat_share: float, red_share: float, storeys: tuple[int, int]) -> Roof:
     """Draw a roof; `flat_share` of them flat, `red_share` of the pitched ones in red tiles."""
     eave = 2.9 * int(rng.integers(storeys[0], storeys[1] + 1)) + float(rng.uniform(0.2, 0.8))
     if rng.random() < flat_share:
@@ -94,8 +93,9 @@ class Builder:
             return
         height, du, dv = _pitched_planes(patch, roof, length, width)
         shade = _ridge_shade(patch, roof, height, width)
-        self.canvas.paint(patch, roof.material, BUILDING, height=height, slope=patch.world_gradient(du, dv),
-                          shade=shade, on_top=True)
+        self.canvas.paint(
+            patch, roof.material, BUILDING, height=height, slope=patch.world_gradient(du, dv), shade=shade, on_top=True
+        )
 
     def _flat(self, patch: LocalPatch, roof: Roof, length: float, width: float) -> None:
         """Flat roof: parapet around a lower field, with seams every few metres."""
@@ -105,8 +105,17 @@ class Builder:
         inner = patch.within(field & (self.canvas.height[patch.roi] <= roof.eave + 0.5))
         self.canvas.paint(inner, roof.material, BUILDING, height=roof.eave, shade=seams.astype(np.float32))
 
-    def box(self, centre: Points, axis: Points, length: float, width: float, material: Material, *,
-            rise: float, label: int | None = BUILDING) -> None:
+    def box(
+        self,
+        centre: Points,
+        axis: Points,
+        length: float,
+        width: float,
+        material: Material,
+        *,
+        rise: float,
+        label: int | None = BUILDING,
+    ) -> None:
         """Put a small box on whatever is there, `rise` metres high."""
         patch = self.canvas.local(centre, axis, length / 2, width / 2)
         if patch is None or not patch.mask.any():
@@ -114,8 +123,9 @@ class Builder:
         base = float(self.canvas.height[patch.roi][patch.mask].mean())
         self.canvas.paint(patch, material, label, height=base + rise)
 
-    def panel(self, centre: Points, axis: Points, length: float, width: float, material: Material,
-              *, grid: float = 0.0) -> None:
+    def panel(
+        self, centre: Points, axis: Points, length: float, width: float, material: Material, *, grid: float = 0.0
+    ) -> None:
         """Lay something thin on a roof (window, solar panel), keeping height and slope."""
         patch = self.canvas.local(centre, axis, length / 2, width / 2)
         if patch is None:
@@ -152,8 +162,14 @@ class Builder:
             self.box(spot, axis, 0.9, 0.7, BRICK, rise=1.1)
         side = float(rng.choice((-1.0, 1.0)))
         if rng.random() < 0.22 and length > 8:
-            self.panel(centre + side * 0.26 * width * across, axis, length * rng.uniform(0.4, 0.7), width * 0.28,
-                       SOLAR, grid=1.0)
+            self.panel(
+                centre + side * 0.26 * width * across,
+                axis,
+                length * rng.uniform(0.4, 0.7),
+                width * 0.28,
+                SOLAR,
+                grid=1.0,
+            )
         for _ in range(int(rng.integers(0, 4))):
             spot = centre + rng.uniform(-0.42, 0.42) * length * axis - side * width * rng.uniform(0.15, 0.35) * across
             self.panel(spot, axis, 0.9, 1.2, GLASS)
@@ -163,7 +179,7 @@ class Builder:
         rng = self.rng
         across = np.array([-axis[1], axis[0]])
         for _ in range(count):
-            spot = (centre + rng.uniform(-0.4, 0.4) * length * axis + rng.uniform(-0.35, 0.35) * width * across)
+            spot = centre + rng.uniform(-0.4, 0.4) * length * axis + rng.uniform(-0.35, 0.35) * width * across
             kind = rng.random()
             if kind < 0.45:
                 self.box(spot, axis, rng.uniform(0.8, 1.6), rng.uniform(0.8, 1.4), VENT.tinted(rng), rise=0.8)

@@ -6,7 +6,7 @@ that one world can be sampled at any ground sampling distance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -42,11 +42,13 @@ class Material:
         """Return the same surface with another brightness, a little warmer or colder."""
         warmth = rng.normal(0.0, 1.5 * hue) * np.array([0.6, 0.4, -0.2, -0.8])
         gain = np.exp(rng.normal(0.0, spread) + warmth + rng.normal(0.0, 0.4 * hue, 4))
-        bands = tuple(float(v) for v in np.clip(np.array(self.bands) * gain, 0.01, 0.95))
-        other = None if self.other is None else tuple(
-            float(v) for v in np.clip(np.array(self.other) * gain, 0.01, 0.95))
-        return Material(bands=bands, other=other, grain=self.grain, fine=self.fine,  # type: ignore[arg-type]
-                        mid=self.mid, coarse=self.coarse)
+        other = None if self.other is None else _scaled(self.other, gain)
+        return replace(self, bands=_scaled(self.bands, gain), other=other)
+
+
+def _scaled(bands: Bands, gain: Array) -> Bands:
+    infrared, red, green, blue = np.clip(np.array(bands) * gain, 0.01, 0.95).tolist()
+    return infrared, red, green, blue
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,12 @@ def noise(rng: np.random.Generator, side: int, scale: float) -> Array:
 
 def soft_slope(height: Array, pixel: float, steepest: float) -> tuple[Array, Array]:
     """Gradient of a height field along x and y, bent so that it stays below `steepest`; 0 in a single row or column."""
+
     def along(axis: int) -> Array:
         if height.shape[axis] < 2:
             return np.zeros_like(height)
         return np.asarray(steepest * np.tanh(np.gradient(height, pixel, axis=axis) / steepest), np.float32)
+
     return along(1), along(0)
 
 
@@ -125,8 +129,9 @@ class Canvas:
         self.fine = noise(rng, side, 0.5 / pixel)
         self.mid = noise(rng, side, 2.5 / pixel)
         self.coarse = noise(rng, side, 16.0 / pixel)
-        self.drift = np.asarray(0.5 + 0.5 * np.tanh(
-            1.1 * noise(rng, side, 9.0 / pixel) + 0.5 * self.mid + 0.3 * self.fine), np.float32)
+        self.drift = np.asarray(
+            0.5 + 0.5 * np.tanh(1.1 * noise(rng, side, 9.0 / pixel) + 0.5 * self.mid + 0.3 * self.fine), np.float32
+        )
 
     def _window(self, low: Points, high: Points) -> tuple[slice, slice] | None:
         """Pixels covered by a metric box, or None when it lies outside."""
@@ -150,8 +155,7 @@ class Canvas:
     def local(self, centre: Points, axis: Points, half_length: float, half_width: float) -> LocalPatch | None:
         """Rasterise an oriented rectangle and give its pixels coordinates along and across `axis`."""
         ax, ay = float(axis[0]), float(axis[1])
-        reach = np.array([abs(ax) * half_length + abs(ay) * half_width,
-                          abs(ay) * half_length + abs(ax) * half_width])
+        reach = np.array([abs(ax) * half_length + abs(ay) * half_width, abs(ay) * half_length + abs(ax) * half_width])
         window = self._window(centre - reach, centre + reach)
         if window is None:
             return None
@@ -161,9 +165,17 @@ class Canvas:
         u, v = x * ax + y * ay, y * ax - x * ay
         return LocalPatch(rows, cols, (np.abs(u) <= half_length) & (np.abs(v) <= half_width), u, v, (ax, ay))
 
-    def paint(self, patch: Patch | None, material: Material, label: int | None, *,
-              height: Array | float | None = None, slope: tuple[Array, Array] | None = None,
-              shade: Array | None = None, on_top: bool = False) -> None:
+    def paint(
+        self,
+        patch: Patch | None,
+        material: Material,
+        label: int | None,
+        *,
+        height: Array | float | None = None,
+        slope: tuple[Array, Array] | None = None,
+        shade: Array | None = None,
+        on_top: bool = False,
+    ) -> None:
         """Cover the pixels of a patch.
 
         Args:

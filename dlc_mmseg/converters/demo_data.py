@@ -134,9 +134,12 @@ class DemoOptions:
 
     def tiles(self) -> list[tuple[Domain, str]]:
         """Tiles to draw."""
-        return [(domain, tile) for domain, counts in self.counts()
-                for part, count in zip(('train', 'val'), counts, strict=True)
-                for tile in domain.splits[part][:count]]
+        return [
+            (domain, tile)
+            for domain, counts in self.counts()
+            for part, count in zip(('train', 'val'), counts, strict=True)
+            for tile in domain.splits[part][:count]
+        ]
 
 
 def draw_tile(domain: Domain, tile: str, options: DemoOptions) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -186,7 +189,10 @@ def _claim(out_dir: Path, options: DemoOptions) -> None:
     except OSError as error:
         raise UserError(f'--out_dir {out_dir}: cannot be written ({error.strerror}), name another folder') from error
     content = {
-        'format': FORMAT, 'version': 1, 'seed': options.seed, 'size': options.size,
+        'format': FORMAT,
+        'version': 1,
+        'seed': options.seed,
+        'size': options.size,
         'coarsening': options.coarsening,
         'ground_sampling': {d.name: d.ground_sampling * options.coarsening for d in (SOURCE, TARGET)},
         'files': sorted(wanted),

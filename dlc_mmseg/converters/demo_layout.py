@@ -65,8 +65,11 @@ class Plot:
 
     def grid(self, a: float | Points, b: float | Points) -> Points:
         """Street grid coordinates of plot coordinates."""
-        points: Points = (np.asarray(self.origin) + np.multiply.outer(np.asarray(a), np.asarray(self.along))
-                          + np.multiply.outer(np.asarray(b), np.asarray(self.inward)))
+        points: Points = (
+            np.asarray(self.origin)
+            + np.multiply.outer(np.asarray(a), np.asarray(self.along))
+            + np.multiply.outer(np.asarray(b), np.asarray(self.inward))
+        )
         return points
 
     def at(self, a: float | Points, b: float | Points) -> Points:
@@ -94,14 +97,19 @@ class Plot:
     def back(self) -> Plot:
         """The same ground seen from its rear edge."""
         origin = self.grid(0.0, self.depth)
-        return Plot(self.frame, (float(origin[0]), float(origin[1])), self.along,
-                    (-self.inward[0], -self.inward[1]), self.width, self.depth)
+        return Plot(
+            self.frame,
+            (float(origin[0]), float(origin[1])),
+            self.along,
+            (-self.inward[0], -self.inward[1]),
+            self.width,
+            self.depth,
+        )
 
     def turned(self) -> Plot:
         """The same ground with a street on its left edge as front."""
         origin = self.grid(-self.width / 2, self.depth / 2)
-        return Plot(self.frame, (float(origin[0]), float(origin[1])), self.inward, self.along,
-                    self.depth, self.width)
+        return Plot(self.frame, (float(origin[0]), float(origin[1])), self.inward, self.along, self.depth, self.width)
 
     def lengthwise(self) -> Plot:
         """The same ground with its longer side as front."""
@@ -119,8 +127,9 @@ class StreetStyle:
     bend: float
 
 
-def lay_streets(reach: float, style: StreetStyle, frame: StreetFrame,
-                rng: np.random.Generator) -> tuple[list[Street], list[Plot]]:
+def lay_streets(
+    reach: float, style: StreetStyle, frame: StreetFrame, rng: np.random.Generator
+) -> tuple[list[Street], list[Plot]]:
     """Cut the square -reach..reach of the street grid into blocks.
 
     Returns:

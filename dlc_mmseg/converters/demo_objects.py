@@ -28,12 +28,24 @@ WATER = Material(bands=(0.04, 0.11, 0.34, 0.44), grain=0.01, fine=0.03, mid=0.05
 POND = Material(bands=(0.03, 0.06, 0.085, 0.08), grain=0.01, fine=0.04, mid=0.06)
 COURT = Material(bands=(0.40, 0.30, 0.17, 0.12), grain=0.03, fine=0.02)
 GLASS = Material(bands=(0.06, 0.07, 0.08, 0.09), grain=0.0, fine=0.0)
-PAINTS: tuple[Bands, ...] = ((0.70, 0.72, 0.72, 0.70), (0.46, 0.47, 0.47, 0.47), (0.09, 0.08, 0.08, 0.08),
-                             (0.26, 0.26, 0.27, 0.28), (0.48, 0.42, 0.06, 0.06), (0.18, 0.07, 0.13, 0.34),
-                             (0.30, 0.08, 0.20, 0.12), (0.55, 0.55, 0.48, 0.16))
+PAINTS: tuple[Bands, ...] = (
+    (0.70, 0.72, 0.72, 0.70),
+    (0.46, 0.47, 0.47, 0.47),
+    (0.09, 0.08, 0.08, 0.08),
+    (0.26, 0.26, 0.27, 0.28),
+    (0.48, 0.42, 0.06, 0.06),
+    (0.18, 0.07, 0.13, 0.34),
+    (0.30, 0.08, 0.20, 0.12),
+    (0.55, 0.55, 0.48, 0.16),
+)
 PAINT_SHARES = (0.24, 0.24, 0.15, 0.13, 0.09, 0.09, 0.03, 0.03)
-BOXES: tuple[Bands, ...] = ((0.46, 0.38, 0.08, 0.06), (0.22, 0.10, 0.20, 0.38), (0.55, 0.45, 0.14, 0.08),
-                            (0.28, 0.12, 0.30, 0.18), (0.60, 0.60, 0.58, 0.55))
+BOXES: tuple[Bands, ...] = (
+    (0.46, 0.38, 0.08, 0.06),
+    (0.22, 0.10, 0.20, 0.38),
+    (0.55, 0.45, 0.14, 0.08),
+    (0.28, 0.12, 0.30, 0.18),
+    (0.60, 0.60, 0.58, 0.55),
+)
 
 
 class Pavier:
@@ -84,10 +96,11 @@ class Garage:
         if patch is None:
             return
         u, v = patch.u / (length / 2), patch.v / (width / 2)
-        body = patch.within(np.abs(u)**5 + np.abs(v)**6 < 1)
-        paint = Material(bands=PAINTS[self.rng.choice(len(PAINTS), p=PAINT_SHARES)], grain=0.01, fine=0.0, mid=0.0,
-                         coarse=0.0).tinted(self.rng, 0.1)
-        shade = np.asarray(1.0 - 0.22 * np.abs(v)**3 + 0.10 * (u > 0.45), np.float32)
+        body = patch.within(np.abs(u) ** 5 + np.abs(v) ** 6 < 1)
+        paint = Material(
+            bands=PAINTS[self.rng.choice(len(PAINTS), p=PAINT_SHARES)], grain=0.01, fine=0.0, mid=0.0, coarse=0.0
+        ).tinted(self.rng, 0.1)
+        shade = np.asarray(1.0 - 0.22 * np.abs(v) ** 3 + 0.10 * (u > 0.45), np.float32)
         self.canvas.paint(body, paint, CAR, height=0.95, shade=shade)
         cabin = np.abs(v) < 0.80 - 0.10 * np.abs(u)
         self.canvas.paint(body.within(cabin & (u > -0.78) & (u < 0.38)), GLASS, CAR, height=1.3)
@@ -101,8 +114,9 @@ class Garage:
         if patch is None:
             return
         paint = Material(bands=(0.66, 0.66, 0.66, 0.64), grain=0.01, fine=0.02).tinted(self.rng, 0.15, 0.08)
-        self.canvas.paint(patch, paint, CAR, height=2.6, shade=np.asarray(1 - 0.05 * (np.mod(patch.u, 1.0) < .1),
-                                                                         np.float32))
+        self.canvas.paint(
+            patch, paint, CAR, height=2.6, shade=np.asarray(1 - 0.05 * (np.mod(patch.u, 1.0) < 0.1), np.float32)
+        )
         front = length / 2
         self.canvas.paint(patch.within(patch.u > front - 1.5), paint.tinted(self.rng, 0.2, 0.1), CAR, height=1.9)
         glass = (patch.u > front - 1.1) & (patch.u < front - 0.55) & (np.abs(patch.v) < 0.42 * width)
@@ -122,10 +136,13 @@ class Yard:
         if patch is None:
             return None
         bearing = np.arctan2(patch.v, patch.u)
-        outline = 1 + sum(w / (1 + 0.3 * k) * np.sin((k + 2) * bearing + p)
-                          for k, (w, p) in enumerate(zip(weights, phases, strict=True)))
-        return patch.within(np.hypot(patch.u, patch.v) < radius * np.clip(outline + 0.04 * self.canvas.mid[patch.roi],
-                                                                          0.4, 1.6))
+        outline = 1 + sum(
+            w / (1 + 0.3 * k) * np.sin((k + 2) * bearing + p)
+            for k, (w, p) in enumerate(zip(weights, phases, strict=True))
+        )
+        return patch.within(
+            np.hypot(patch.u, patch.v) < radius * np.clip(outline + 0.04 * self.canvas.mid[patch.roi], 0.4, 1.6)
+        )
 
     def soil(self, outline: Points) -> None:
         """Bare ground of a construction site, with wheel tracks."""
@@ -134,8 +151,12 @@ class Yard:
             return
         self.canvas.paint(patch, SOIL.tinted(self.rng, 0.12), CLUTTER, height=0.0)
         tracks = np.abs(np.sin(2.2 * self.canvas.coarse[patch.roi] + 0.25 * self.canvas.mid[patch.roi])) < 0.07
-        self.canvas.paint(Patch(patch.rows, patch.cols, patch.mask & tracks), SOIL.tinted(self.rng, 0.05), CLUTTER,
-                          shade=np.full(tracks.shape, 0.8, np.float32))
+        self.canvas.paint(
+            Patch(patch.rows, patch.cols, patch.mask & tracks),
+            SOIL.tinted(self.rng, 0.05),
+            CLUTTER,
+            shade=np.full(tracks.shape, 0.8, np.float32),
+        )
 
     def heap(self, centre: Points, radius: float) -> None:
         """A heap of rubble or soil."""
@@ -144,8 +165,9 @@ class Yard:
             return
         rise = 0.55 * np.maximum(radius * 1.3 - np.hypot(patch.u, patch.v), 0) + 0.2 * self.canvas.fine[patch.roi]
         material = (RUBBLE if self.rng.random() < 0.6 else SOIL).tinted(self.rng, 0.15)
-        self.canvas.paint(patch, material, CLUTTER, height=rise.astype(np.float32),
-                          slope=soft_slope(rise, self.canvas.pixel, 1.2))
+        self.canvas.paint(
+            patch, material, CLUTTER, height=rise.astype(np.float32), slope=soft_slope(rise, self.canvas.pixel, 1.2)
+        )
 
     def container(self, centre: Points, axis: Points, length: float = 6.1) -> None:
         """A shipping container or skip with ribbed top."""

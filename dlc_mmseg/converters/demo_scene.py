@@ -55,8 +55,9 @@ class StreetPainter:
         self.canvas.paint(Patch(*everything, road), ASPHALT.tinted(self.rng, 0.1), IMPERVIOUS)
         for street in self.streets:
             half = street.carriageway / 2
-            patch = self.canvas.polygon(np.concatenate([self.line(street, half - 0.1, 5, 5),
-                                                        self.line(street, 0.1 - half, 5, 5)[::-1]]))
+            patch = self.canvas.polygon(
+                np.concatenate([self.line(street, half - 0.1, 5, 5), self.line(street, 0.1 - half, 5, 5)[::-1]])
+            )
             self.canvas.paint(patch, ASPHALT.tinted(self.rng, 0.12), IMPERVIOUS)
             self.town.pavier.repairs(self.line(street, 0.0), 0.8 * street.carriageway, int(self.rng.integers(2, 9)))
         return road
@@ -165,8 +166,13 @@ def draw_scene(style: TownStyle, *, size: int, pixel: float, rng: np.random.Gene
     """
     extent = size * pixel + 2 * MARGIN
     canvas = Canvas(extent=extent, pixel=pixel / SUPERSAMPLING, rng=rng)
-    frame = StreetFrame((extent / 2, extent / 2), float(rng.uniform(0, 2 * np.pi)), style.streets.bend,
-                        float(rng.uniform(120, 200)), (float(rng.uniform(0, 6.28)), float(rng.uniform(0, 6.28))))
+    frame = StreetFrame(
+        (extent / 2, extent / 2),
+        float(rng.uniform(0, 2 * np.pi)),
+        style.streets.bend,
+        float(rng.uniform(120, 200)),
+        (float(rng.uniform(0, 6.28)), float(rng.uniform(0, 6.28))),
+    )
     streets, blocks = lay_streets(0.75 * extent + 20.0, style.streets, frame, rng)
     town = Blocks(canvas, style, rng)
     painter = StreetPainter(town, frame, streets)

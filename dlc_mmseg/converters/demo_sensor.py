@@ -87,8 +87,11 @@ def radiance(canvas: Canvas, sensor: Sensor, view: slice, rng: np.random.Generat
     """Light leaving a square window of the scene, (n, n, 4), before air and camera."""
     azimuth = np.deg2rad(sensor.azimuth + rng.normal(0, sensor.wobble))
     elevation = np.deg2rad(sensor.elevation + rng.normal(0, 0.5 * sensor.wobble))
-    sun = (float(np.sin(azimuth) * np.cos(elevation)), float(-np.cos(azimuth) * np.cos(elevation)),
-           float(np.sin(elevation)))
+    sun = (
+        float(np.sin(azimuth) * np.cos(elevation)),
+        float(-np.cos(azimuth) * np.cos(elevation)),
+        float(np.sin(elevation)),
+    )
     gx, gy = canvas.slope[:, view, view]
     facing = (sun[2] - gx * sun[0] - gy * sun[1]) / np.sqrt(1 + gx * gx + gy * gy)
     direct = np.clip(facing, 0, None) * (1 - cast_shadow(canvas.height, canvas.pixel, sun)[view, view])
@@ -99,8 +102,9 @@ def radiance(canvas: Canvas, sensor: Sensor, view: slice, rng: np.random.Generat
     return light
 
 
-def take_picture(canvas: Canvas, sensor: Sensor, *, size: int, margin: float, supersampling: int,
-                 rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def take_picture(
+    canvas: Canvas, sensor: Sensor, *, size: int, margin: float, supersampling: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Photograph a scene.
 
     Returns:
@@ -127,6 +131,7 @@ def take_picture(canvas: Canvas, sensor: Sensor, *, size: int, margin: float, su
 
 def _majority(labels: np.ndarray, size: int) -> np.ndarray:
     """Class that covers most of each pixel."""
-    shares = np.stack([cv2.resize((labels == c).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-                       for c in range(6)])
+    shares = np.stack(
+        [cv2.resize((labels == c).astype(np.float32), (size, size), interpolation=cv2.INTER_AREA) for c in range(6)]
+    )
     return np.asarray(shares.argmax(0), np.uint8)

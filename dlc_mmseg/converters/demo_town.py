@@ -59,8 +59,9 @@ class Town:
 
     def roof(self, flat_share: float, storeys: tuple[int, int] | None = None) -> Roof:
         """Draw a roof in the style of the town."""
-        return draw_roof_style(self.rng, flat_share=flat_share, red_share=self.style.red_roofs,
-                               storeys=storeys or self.style.storeys)
+        return draw_roof_style(
+            self.rng, flat_share=flat_share, red_share=self.style.red_roofs, storeys=storeys or self.style.storeys
+        )
 
     def spot(self, plot: Plot, inset: float = 1.5) -> Points:
         """A random point of a plot."""

@@ -15,8 +15,9 @@ from dlc_mmseg.converters.demo_canvas import (
     soft_slope,
 )
 
-LAWN = Material(bands=(0.50, 0.08, 0.13, 0.06), other=(0.41, 0.15, 0.16, 0.08), grain=0.07, fine=0.07, mid=0.07,
-                coarse=0.06)
+LAWN = Material(
+    bands=(0.50, 0.08, 0.13, 0.06), other=(0.41, 0.15, 0.16, 0.08), grain=0.07, fine=0.07, mid=0.07, coarse=0.06
+)
 MEADOW = Material(bands=(0.44, 0.12, 0.14, 0.075), other=(0.39, 0.21, 0.19, 0.12), grain=0.08, fine=0.10, mid=0.08)
 BARE = Material(bands=(0.34, 0.24, 0.20, 0.14), other=(0.42, 0.15, 0.15, 0.09), grain=0.08, fine=0.08)
 SHRUB = Material(bands=(0.46, 0.06, 0.09, 0.045), grain=0.08, fine=0.12)
@@ -39,7 +40,7 @@ def _lumps(patch: LocalPatch, radius: float, count: int, spread: float, rng: np.
         if not len(ys) or not len(xs):
             continue
         window = (slice(ys[0], ys[-1] + 1), slice(xs[0], xs[-1] + 1))
-        square = r * r - (cols[window[1]] - du)**2 - (rows[window[0]] - dv)[:, None]**2
+        square = r * r - (cols[window[1]] - du) ** 2 - (rows[window[0]] - dv)[:, None] ** 2
         bump = np.where(square > 0, b + np.sqrt(np.maximum(square, 0)), 0)
         np.maximum(envelope[window], bump, out=envelope[window])
     return envelope
@@ -51,8 +52,17 @@ class Gardener:
     def __init__(self, canvas: Canvas, rng: np.random.Generator) -> None:
         self.canvas, self.rng = canvas, rng
 
-    def crown(self, centre: Points, radius: float, top: float, material: Material, *, label: int = TREE,
-              count: int = 26, spread: float = 0.34) -> None:
+    def crown(
+        self,
+        centre: Points,
+        radius: float,
+        top: float,
+        material: Material,
+        *,
+        label: int = TREE,
+        count: int = 26,
+        spread: float = 0.34,
+    ) -> None:
         """Draw a crown of lumps; it hides what lies below its surface."""
         patch = self.canvas.local(centre, np.array([1.0, 0.0]), radius * 1.15, radius * 1.15)
         if patch is None:
@@ -63,8 +73,15 @@ class Gardener:
         height = np.maximum(top - float(lumps.max(initial=0.0)), 0.0) + rough
         slope = soft_slope(np.where(inside, rough, np.float32(0)), self.canvas.pixel, 0.9)
         depth = 0.72 + 0.36 * lumps / max(float(lumps.max(initial=0.0)), 1e-3)
-        self.canvas.paint(patch.within(inside), material, label, height=height.astype(np.float32), slope=slope,
-                          shade=depth.astype(np.float32), on_top=True)
+        self.canvas.paint(
+            patch.within(inside),
+            material,
+            label,
+            height=height.astype(np.float32),
+            slope=slope,
+            shade=depth.astype(np.float32),
+            on_top=True,
+        )
 
     def tree(self, centre: Points, radius: float) -> None:
         """Plant a tree with the given crown radius in metres: broadleaf, sometimes conifer or copper beech."""
@@ -78,8 +95,9 @@ class Gardener:
 
     def shrub(self, centre: Points, radius: float) -> None:
         """Plant a shrub; it counts as low vegetation."""
-        self.crown(centre, radius, 0.7 * radius + 0.4, SHRUB.tinted(self.rng, 0.12), label=LOW_VEGETATION, count=7,
-                   spread=0.5)
+        self.crown(
+            centre, radius, 0.7 * radius + 0.4, SHRUB.tinted(self.rng, 0.12), label=LOW_VEGETATION, count=7, spread=0.5
+        )
 
     def hedge(self, start: Points, end: Points, thickness: float) -> None:
         """Plant a clipped hedge between two points."""
@@ -90,10 +108,15 @@ class Gardener:
         if patch is None:
             return
         rough = self.canvas.fine[patch.roi] * 0.15
-        edge = 1 - 0.35 * (np.abs(patch.v) / (thickness / 2))**2
-        self.canvas.paint(patch.within(np.abs(patch.v) < thickness / 2 * (0.85 + 0.3 * rough)),
-                          SHRUB.tinted(self.rng), LOW_VEGETATION, height=(1.5 + rough).astype(np.float32),
-                          shade=edge.astype(np.float32), on_top=True)
+        edge = 1 - 0.35 * (np.abs(patch.v) / (thickness / 2)) ** 2
+        self.canvas.paint(
+            patch.within(np.abs(patch.v) < thickness / 2 * (0.85 + 0.3 * rough)),
+            SHRUB.tinted(self.rng),
+            LOW_VEGETATION,
+            height=(1.5 + rough).astype(np.float32),
+            shade=edge.astype(np.float32),
+            on_top=True,
+        )
 
     def lawn(self, outline: Points, *, wild: float = 0.3) -> None:
         """Sow an area; with probability `wild` as a meadow, else as a mown lawn."""

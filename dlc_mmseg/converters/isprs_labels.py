@@ -75,9 +75,7 @@ def snap_colours(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.where(near, np.where(rgb >= 128, 255, 0), rgb).astype(np.uint8)
 
 
-def read_label(
-    tile: RawTile, *, max_unknown: float, inexact: frozenset[str]
-) -> tuple[NDArray[np.uint8], list[str]]:
+def read_label(tile: RawTile, *, max_unknown: float, inexact: frozenset[str]) -> tuple[NDArray[np.uint8], list[str]]:
     """Read a colour label.
 
     Args:

@@ -120,9 +120,7 @@ def collect_tiles(
     return tiles, _remarks(dataset, tiles, missing, [kinds[tile.name] for tile in tiles])
 
 
-def _remarks(
-    dataset: RawDataset, tiles: Sequence[RawTile], missing: Iterable[str], kinds: Sequence[str]
-) -> list[str]:
+def _remarks(dataset: RawDataset, tiles: Sequence[RawTile], missing: Iterable[str], kinds: Sequence[str]) -> list[str]:
     if not tiles:
         raise UserError(f'no {dataset.title} tile has both image and label: {dataset.looked_for()}')
     parts = ', '.join(f'{sum(tile.split == split for tile in tiles)} {split}' for split in dataset.splits)

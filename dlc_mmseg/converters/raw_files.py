@@ -127,9 +127,7 @@ def _read_member(file: IO[bytes], members: tuple[str, ...]) -> bytes:
             return _read_member(inner, members[1:])
 
 
-def _members(
-    file: IO[bytes], suffixes: tuple[str, ...], depth: int = 0
-) -> Iterator[tuple[tuple[str, ...], str]]:
+def _members(file: IO[bytes], suffixes: tuple[str, ...], depth: int = 0) -> Iterator[tuple[tuple[str, ...], str]]:
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             name = info.filename

@@ -58,9 +58,7 @@ def read_image(raw: RawFile) -> NDArray[np.uint8]:
         raise UserError(f'{raw}: is no image that can be read: download or extract it again') from error
     except Exception as error:
         reason = ' '.join(str(error).split())
-        raise UserError(
-            f'{raw}: truncated or damaged image ({reason}): download or extract it again'
-        ) from error
+        raise UserError(f'{raw}: truncated or damaged image ({reason}): download or extract it again') from error
     if array.dtype != np.uint8:
         raise UserError(f'{raw}: has {array.dtype} values, expected 8 bits per band: use the published files')
     return array

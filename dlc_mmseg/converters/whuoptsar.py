@@ -91,9 +91,7 @@ def read_image(tile: RawTile, variant: str, *, reading: WhuOptSarReading) -> NDA
     return to_8_bits(np.ascontiguousarray(bands[..., [band - 1 for band in wanted]]), reading.optical_range)
 
 
-def read_label(
-    tile: RawTile, *, num_classes: int, max_unknown: float
-) -> tuple[NDArray[np.uint8], list[str]]:
+def read_label(tile: RawTile, *, num_classes: int, max_unknown: float) -> tuple[NDArray[np.uint8], list[str]]:
     """Read a label: codes 0, 10, .., 70 become 0..6, 70 becoming 0 (of 7 classes) or 7 (of 8).
 
     Args:
@@ -197,6 +195,4 @@ def convert_whuoptsar(
     image_reader = partial(read_image, reading=reading)
     cutting = Cutting(clip_size, stride_size, image_reader, label_reader, IGNORED, max_size_difference)
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(reading).items()}
-    return convert_tiles(
-        tiles, out_dir, cutting, settings={'dataset': dataset.title, **settings}, workers=workers
-    )
+    return convert_tiles(tiles, out_dir, cutting, settings={'dataset': dataset.title, **settings}, workers=workers)

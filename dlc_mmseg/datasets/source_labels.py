@@ -42,9 +42,7 @@ def check_labels_exist(dataset: Any) -> None:
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     unlabelled = [info['img_path'] for info in infos if not info.get('seg_map_path')]
     if unlabelled:
-        raise UserError(
-            f'{unlabelled[0]}: source has no labels: set data_prefix=dict(img_path=..., seg_map_path=...)'
-        )
+        raise UserError(f'{unlabelled[0]}: source has no labels: set data_prefix=dict(img_path=..., seg_map_path=...)')
     missing = missing_files(info['seg_map_path'] for info in infos)
     if missing:
         suffix = getattr(next(leaf_datasets(dataset)), 'seg_map_suffix', None)

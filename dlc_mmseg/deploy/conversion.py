@@ -100,9 +100,7 @@ def convert_state_dict(
     kind, networks = _layout(state)
     candidates = _candidates(state, networks)
     student = {
-        key.removeprefix('student.'): value
-        for key, value in candidates.state.items()
-        if key.startswith('student.')
+        key.removeprefix('student.'): value for key, value in candidates.state.items() if key.startswith('student.')
     }
     architecture = read_backbone(student) if kind == 'backbone' else read_segmentor(student)
     expected = _expected(kind, architecture, model, with_transition='ntm_correct.ntm' in state)
@@ -180,9 +178,7 @@ def _expected(
     return {key: value for key, value in expected.items() if key.startswith(wanted)}
 
 
-def _match(
-    conversion: Conversion, candidates: _Candidates, expected: dict[str, Tensor], iteration: int
-) -> list[str]:
+def _match(conversion: Conversion, candidates: _Candidates, expected: dict[str, Tensor], iteration: int) -> list[str]:
     """Put every candidate in its place; what does not fit is returned as text."""
     problems: list[str] = []
     roots = {key.partition('.')[0] for key in expected}

@@ -82,11 +82,7 @@ def build_model(config: Path) -> nn.Module:
 def _without_weights(config: Any) -> Any:
     """A config without the entries that fetch weights."""
     if isinstance(config, dict):
-        return {
-            key: _without_weights(value)
-            for key, value in config.items()
-            if key not in ('init_cfg', 'pretrained')
-        }
+        return {key: _without_weights(value) for key, value in config.items() if key not in ('init_cfg', 'pretrained')}
     if isinstance(config, (list, tuple)):
         return type(config)(_without_weights(value) for value in config)
     return config

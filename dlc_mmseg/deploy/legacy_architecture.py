@@ -43,9 +43,7 @@ def read_backbone(state: State) -> dict[str, Any]:
         'type': 'LegacyMixVisionTransformer',
         'in_channels': patches[0][1],
         'embed_dims': widths[0],
-        'num_layers': [
-            _count(state, rf'backbone\.layers\.{stage}\.1\.(\d+)\.norm1\.weight') for stage in range(4)
-        ],
+        'num_layers': [_count(state, rf'backbone\.layers\.{stage}\.1\.(\d+)\.norm1\.weight') for stage in range(4)],
         'num_heads': [width // widths[0] for width in widths],
         'patch_sizes': [patch[2] for patch in patches],
         'strides': [4, 2, 2, 2],

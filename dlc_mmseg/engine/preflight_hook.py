@@ -156,4 +156,3 @@ def summary(report: Report) -> str:
     number = len(report.errors)
     head = f'{number} problem{"s" if number > 1 else ""} to solve before training (see also `dlc-mmseg check CONFIG`):'
     return '\n'.join([head, *(f'  {problem.line}' for problem in report.errors)])
-

@@ -99,8 +99,7 @@ def consensus_counts(labels: Tensor, neighbours: Tensor, num_classes: int) -> Co
     """
     if labels.dim() != 1 or neighbours.shape != (len(labels), 2) or not len(labels):
         raise ValueError(
-            f'labels {tuple(labels.shape)} and neighbours {tuple(neighbours.shape)}: '
-            'pass (N,) and (N, 2) with N >= 1'
+            f'labels {tuple(labels.shape)} and neighbours {tuple(neighbours.shape)}: pass (N,) and (N, 2) with N >= 1'
         )
     own, size = labels.long(), (num_classes,) * 3
     patterns = (own * num_classes + own[neighbours[:, 0]]) * num_classes + own[neighbours[:, 1]]

@@ -203,9 +203,7 @@ def own_label_step(
     return _maximise(shares, _contents(own.unsqueeze(1), classes), extra, fit, compositions)
 
 
-def _check(
-    patterns: Tensor, weights: Tensor, transition: Tensor, prior: Tensor, compositions: Tensor | None
-) -> None:
+def _check(patterns: Tensor, weights: Tensor, transition: Tensor, prior: Tensor, compositions: Tensor | None) -> None:
     classes = len(transition)
     shapes = {
         'patterns': (patterns, (len(patterns), patterns.shape[-1])),

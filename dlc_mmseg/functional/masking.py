@@ -35,8 +35,7 @@ def block_mask(
     """
     if min(batch_size, height, width, block_size) < 1:
         raise ValueError(
-            f'batch_size {batch_size}, height {height}, width {width}, block_size {block_size}: '
-            'all must be positive'
+            f'batch_size {batch_size}, height {height}, width {width}, block_size {block_size}: all must be positive'
         )
     if not 0 <= mask_ratio <= 1:
         raise ValueError(f'mask_ratio is {mask_ratio}: choose a number from 0 to 1')

@@ -47,9 +47,7 @@ def pseudo_labels(
     top, bottom, left, right = margins
     height, width = logits.shape[2:]
     if min(margins) < 0 or top + bottom >= height or left + right >= width:
-        raise ValueError(
-            f'margins {tuple(margins)} leave nothing of {height} x {width} pixels: choose others >= 0'
-        )
+        raise ValueError(f'margins {tuple(margins)} leave nothing of {height} x {width} pixels: choose others >= 0')
     dtype = torch.promote_types(logits.dtype, torch.float32)
     confidence, labels = logits.softmax(dim=1, dtype=dtype).max(dim=1)
     confident = (confidence >= threshold).to(dtype)

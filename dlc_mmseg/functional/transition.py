@@ -16,13 +16,10 @@ from dlc_mmseg.functional.simplex import hull_weights
 REDUCTIONS = ('mean', 'valid_mean', 'sum', 'none')
 
 
-def _check(
-    logits: Tensor, labels: Tensor, transition: Tensor | None, others: dict[str, Tensor | None]
-) -> None:
+def _check(logits: Tensor, labels: Tensor, transition: Tensor | None, others: dict[str, Tensor | None]) -> None:
     if logits.dim() < 3 or labels.shape != (logits.shape[0], *logits.shape[2:]):
         raise ValueError(
-            f'logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit: '
-            'pass (B, K, H, W) and (B, H, W)'
+            f'logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit: pass (B, K, H, W) and (B, H, W)'
         )
     for name, tensor in others.items():
         if tensor is not None and tensor.shape != labels.shape:
@@ -30,8 +27,7 @@ def _check(
     classes = logits.shape[1]
     if transition is not None and transition.shape != (classes, classes):
         raise ValueError(
-            f'transition has shape {tuple(transition.shape)}: {classes} channels of logits need '
-            f'({classes}, {classes})'
+            f'transition has shape {tuple(transition.shape)}: {classes} channels of logits need ({classes}, {classes})'
         )
 
 

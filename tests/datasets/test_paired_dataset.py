@@ -230,7 +230,10 @@ def test_statistics_are_kept_and_serve_a_split_of_a_flat_folder(
             path.rename(flat / f'{path.stem}_{kind}.png')
     (flat / 'train.txt').write_text('t02\nt00\n')
     config = dataset_config(
-        flat, data_prefix={'img_path': '', 'seg_map_path': ''}, img_suffix='_img.png', seg_map_suffix='_lbl.png',
+        flat,
+        data_prefix={'img_path': '', 'seg_map_path': ''},
+        img_suffix='_img.png',
+        seg_map_suffix='_lbl.png',
         ann_file='train.txt',
     )
     for _ in range(2):
@@ -250,7 +253,11 @@ def test_real_tiles_in_flat_folders_with_split_files(tmp_path: Path, shared_data
     dataset = PairedDomainDataset(
         dataset_config(root / 'cz', img_suffix='.jpg', metainfo=meta, pipeline=[LOAD, LABELS, crop, PACK]),
         dataset_config(
-            root / 'dubai', labelled=False, img_suffix='.jpg', metainfo=meta, pipeline=[LOAD, crop, PACK],
+            root / 'dubai',
+            labelled=False,
+            img_suffix='.jpg',
+            metainfo=meta,
+            pipeline=[LOAD, crop, PACK],
             ann_file=str(tmp_path / 'train.txt'),
         ),
         {},

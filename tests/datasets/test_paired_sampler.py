@@ -42,9 +42,7 @@ def test_other_number_of_ranks_continues_with_unseen_draws(monkeypatch: pytest.M
 
 
 def test_built_from_a_config_with_the_runners_seed() -> None:
-    sampler = DATA_SAMPLERS.build(
-        {'type': 'PairedDomainSampler'}, default_args={'dataset': range(10), 'seed': 5}
-    )
+    sampler = DATA_SAMPLERS.build({'type': 'PairedDomainSampler'}, default_args={'dataset': range(10), 'seed': 5})
     assert next(iter(sampler)) == Draw(5, 0)
     assert len(sampler) == 10
     sampler.set_seed(6)

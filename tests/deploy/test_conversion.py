@@ -184,9 +184,7 @@ def test_mit_b5_gives_the_same_logits() -> None:
     torch.testing.assert_close(logits, legacy.daformer(state, inputs), rtol=0, atol=5e-5)
 
 
-@pytest.mark.parametrize(
-    ('attention_classes', 'words'), [(None, 'class-wise attention'), (1, 'shared attention')]
-)
+@pytest.mark.parametrize(('attention_classes', 'words'), [(None, 'class-wise attention'), (1, 'shared attention')])
 def test_the_kind_of_attention_is_recognised(attention_classes: int | None, words: str) -> None:
     shapes = legacy.segmentor_shapes(classes=4, attention_classes=attention_classes)
     conversion = convert_state_dict(legacy.random_state(shapes))

@@ -320,7 +320,14 @@ def web(tmp_path, monkeypatch):
     return folder, fetched
 
 
-SCHEMES = ['https://a.b/net.pth?x=1', 'torchvision://net', 'modelzoo://net', 'open-mmlab://old', 'openmmlab://net', 'mmcls://net']
+SCHEMES = [
+    'https://a.b/net.pth?x=1',
+    'torchvision://net',
+    'modelzoo://net',
+    'open-mmlab://old',
+    'openmmlab://net',
+    'mmcls://net',
+]
 
 
 @pytest.mark.parametrize('name', SCHEMES)

@@ -80,5 +80,3 @@ def shape_labels(size: int = 16) -> np.ndarray:
 
 def each(folder: Path) -> list[Path]:
     return sorted(folder.glob('*.png'))
-
-

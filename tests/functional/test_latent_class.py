@@ -29,9 +29,7 @@ def _log_likelihood(patterns, weights, transition, prior):
     """Sum over classes of prior times the labels' probabilities, one pattern after the other."""
     total = 0.0
     for labels, weight in zip(patterns.tolist(), weights.tolist(), strict=True):
-        evidence = sum(
-            float(prior[i]) * math.prod(float(transition[i, j]) for j in labels) for i in range(len(prior))
-        )
+        evidence = sum(float(prior[i]) * math.prod(float(transition[i, j]) for j in labels) for i in range(len(prior)))
         total += weight * math.log(evidence)
     return total
 
@@ -181,9 +179,7 @@ def test_every_step_raises_the_likelihood_with_compositions_too():
     patterns, (start, _) = _random_patterns(views=5), _start()
     values = []
     for steps in range(8):
-        fit = likelihood_estimate(
-            *patterns, start, SHARES, compositions=MIXTURES, max_iterations=steps, tolerance=0
-        )
+        fit = likelihood_estimate(*patterns, start, SHARES, compositions=MIXTURES, max_iterations=steps, tolerance=0)
         values.append(_log_likelihood(*patterns, MIXTURES @ fit.transition, fit.prior))
     assert all(later > earlier for earlier, later in itertools.pairwise(values))
 

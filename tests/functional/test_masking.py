@@ -44,9 +44,7 @@ def test_extreme_ratios():
 
 def test_generator_and_device():
     masks = [
-        block_mask(
-            1, 32, 32, block_size=4, mask_ratio=0.5, generator=torch.Generator().manual_seed(seed), device='cpu'
-        )
+        block_mask(1, 32, 32, block_size=4, mask_ratio=0.5, generator=torch.Generator().manual_seed(seed), device='cpu')
         for seed in (1, 1, 2)
     ]
     assert torch.equal(masks[0], masks[1])

@@ -106,13 +106,11 @@ def test_identity_is_cross_entropy(classes, scale, seed, smoothing):
     logits = (scale * torch.randn(2, classes, 4, 4, generator=generator)).requires_grad_()
     labels = torch.randint(classes, (2, 4, 4), generator=generator)
     labels[1, 2] = 255
-    expected = F.cross_entropy(
-        logits, labels, ignore_index=255, label_smoothing=smoothing, reduction='sum'
-    ) / labels.numel()
+    expected = (
+        F.cross_entropy(logits, labels, ignore_index=255, label_smoothing=smoothing, reduction='sum') / labels.numel()
+    )
     for identity in (torch.eye(classes), None):
-        ours = forward_corrected_cross_entropy(
-            logits, labels, identity, label_smoothing=smoothing, ce_weight=0.0
-        )
+        ours = forward_corrected_cross_entropy(logits, labels, identity, label_smoothing=smoothing, ce_weight=0.0)
         torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-6)
         (got,) = torch.autograd.grad(ours, logits)
         (wanted,) = torch.autograd.grad(expected, logits, retain_graph=True)
@@ -141,9 +139,7 @@ def test_extreme_logits_and_exact_zeros_stay_finite(rows, smoothing):
     logits.requires_grad_()
     labels = torch.randint(3, (2, 4, 4), generator=generator)
     transition = torch.tensor(rows, dtype=torch.float32).requires_grad_()
-    loss = forward_corrected_cross_entropy(
-        logits, labels, transition, label_smoothing=smoothing, ce_weight=0.0
-    )
+    loss = forward_corrected_cross_entropy(logits, labels, transition, label_smoothing=smoothing, ce_weight=0.0)
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()

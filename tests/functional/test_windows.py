@@ -48,9 +48,7 @@ def test_image_that_fits_exactly_or_is_smaller():
     assert sliding_windows((3, 9), (4, 4), (4, 4)) == [Box(0, s, 3, s + 4) for s in (0, 4, 5)]
 
 
-@pytest.mark.parametrize(
-    'arguments', [((0, 8), (4, 4), (4, 4)), ((8, 8), (4, 4), (5, 4)), ((8, 8), (4, 4), (4, 0))]
-)
+@pytest.mark.parametrize('arguments', [((0, 8), (4, 4), (4, 4)), ((8, 8), (4, 4), (5, 4)), ((8, 8), (4, 4), (4, 0))])
 def test_windows_that_make_no_sense_are_refused(arguments):
     with pytest.raises(ValueError, match=r'positive|stride'):
         sliding_windows(*arguments)

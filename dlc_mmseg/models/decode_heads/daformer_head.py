@@ -170,8 +170,7 @@ def _check(
 ) -> None:
     if not in_channels or len(in_channels) != len(in_index):
         raise ValueError(
-            f'in_channels {list(in_channels)} and in_index {list(in_index)} must list the same levels, '
-            f'at least one'
+            f'in_channels {list(in_channels)} and in_index {list(in_index)} must list the same levels, at least one'
         )
     for name, value in (('channels', channels), ('num_classes', num_classes), ('embed_dims', embed_dims)):
         if value < 1:

@@ -62,9 +62,7 @@ def stitch(tiles: Tensor, windows: Sequence[Box], size: tuple[int, int]) -> Deta
         max(round(size[1] * width / windows[0].width), 1),
     )
     batch_size = tiles.shape[0] // len(windows)
-    total = tiles.new_zeros(
-        (batch_size, tiles.shape[1], *grid), dtype=torch.promote_types(tiles.dtype, torch.float32)
-    )
+    total = tiles.new_zeros((batch_size, tiles.shape[1], *grid), dtype=torch.promote_types(tiles.dtype, torch.float32))
     count = total.new_zeros((1, 1, *grid))
     for tile, window in zip(tiles.chunk(len(windows)), windows, strict=True):
         cells = to_grid(window, size, grid)

@@ -78,9 +78,7 @@ def test_gradients_count_when_asked_for():
 def test_the_message_names_iteration_value_and_the_branchs_images():
     samples = {domain: half['data_samples'] for domain, half in named(toy.paired_batch()).items()}
     line = describe(NonFinite('source.decode.loss_ce', math.nan), 17, samples)
-    assert line == (
-        'iteration 17: source.decode.loss_ce is nan (source images source/tile 0.tif, source/tile 1.tif)'
-    )
+    assert line == 'iteration 17: source.decode.loss_ce is nan (source images source/tile 0.tif, source/tile 1.tif)'
     line = describe(NonFinite('masked.decode.loss_x', math.inf), 17, samples)
     assert 'target/tile 0.tif' in line
     assert 'source/' not in line
