@@ -49,19 +49,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     help_labels = "folder of label images for --images, in the encoding of the config's data; used to compare only"
     parser.add_argument('--labels', metavar='DIR', type=Path, help=help_labels)
     parser.add_argument('--label-suffix', metavar='SUFFIX', help='how names of label images end, likewise')
-    help_level = "which of the backbone's outputs gives the features: 0 is the shallowest, -1 the deepest (default: 1)"
-    parser.add_argument('--feature-level', metavar='N', type=int, help=help_level)
-    help_points = 'points drawn over all images (default: 15000)'
-    parser.add_argument('--num-points', metavar='N', type=_at_least(3), default=15000, help=help_points)
     help_most = 'images to take at most, evenly spread (default: all)'
     parser.add_argument('--max-images', metavar='N', type=_at_least(1), help=help_most)
-    parser.add_argument('--seed', type=_at_least(0), default=0, help='seed of the draw (default: 0)')
     help_estimator = (
         "the model's own probabilities (default), or the predictions of pixels with similar features: by maximum "
         'likelihood, or by the published consensus recipe'
     )
     choices = ('probabilities', 'likelihood', 'consensus')
     parser.add_argument('--estimator', choices=choices, default=choices[0], help=help_estimator)
+    neighbours = parser.add_argument_group('points, for the estimators that ask pixels with similar features')
+    help_level = "which of the backbone's outputs gives the features: 0 is the shallowest, -1 the deepest (default: 1)"
+    neighbours.add_argument('--feature-level', metavar='N', type=int, help=help_level)
+    help_points = 'points drawn over all images (default: 15000)'
+    neighbours.add_argument('--num-points', metavar='N', type=_at_least(3), default=15000, help=help_points)
+    neighbours.add_argument('--seed', type=_at_least(0), default=0, help='seed of the draw (default: 0)')
     help_out = 'where noise.png and noise.json go (default: noise)'
     parser.add_argument('--out_dir', metavar='DIR', type=Path, default=Path('noise'), help=help_out)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> None:
         model,
         dataset,
         feature_level=args.feature_level,
-        num_points=args.num_points,
+        num_points=0 if args.estimator == 'probabilities' else args.num_points,
         max_images=args.max_images,
         seed=args.seed,
         progress=progress_bar,

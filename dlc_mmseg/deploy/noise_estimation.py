@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.deploy.feature_points import FeaturePoints, segment_with_points, smallest
@@ -19,15 +20,16 @@ from dlc_mmseg.functional.consensus import nearest_neighbours
 from dlc_mmseg.functional.transition_estimation import estimate_transition_matrix
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
+_STRIP = 256  # rows whose probabilities are held at a time
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]
 """Passes items on and shows how many of a total are done."""
 
 
 class Points(NamedTuple):
-    """Points of all images.
+    """What was seen on all images: counts over their pixels, and N points for estimates that ask neighbours.
 
     Attributes:
-        features: Shape (N, D), float32.
+        features: Shape (N, D), float32; N is 0 where no points were wanted.
         labels: Predicted labels, shape (N,).
         true: True labels, shape (N,), 255 where unknown.
         counts: Shape (K, K): ``counts[i, j]`` pixels (of all images whole) of true class i are predicted as j; zeros
@@ -110,14 +112,15 @@ def collect_points(
     seed: int = 0,
     progress: Progress = lambda items, _description, _total: items,
 ) -> Points:
-    """Segment images and draw points evenly over all of them.
+    """Segment images, count, and draw points evenly over all of them.
 
     Args:
         model: A model in evaluation mode; large images are slid as its ``test_cfg`` says.
         dataset: A dataset with a test pipeline, with or without labels.
         feature_level: Which of the backbone's outputs gives the features; 0 is the shallowest, -1 the deepest. None
             takes 1, or the only one: fine enough for many points, and some way before the decision.
-        num_points: Points to draw at most.
+        num_points: Points to draw at most. 0 draws none, which is enough for 'probabilities', and takes models
+            without a backbone too.
         max_images: Images to take at most, evenly spread; None takes all.
         seed: Seed of the draw.
         progress: Shows how far it is.
@@ -126,33 +129,28 @@ def collect_points(
         The points, with counts over all pixels of the images.
 
     Raises:
-        UserError: If an image cannot be read or the backbone has no such level.
+        UserError: If an image cannot be read or, points being wanted, the backbone has no such level.
     """
-    network, generator = inference_network(model), torch.Generator().manual_seed(seed)
-    classes = int(network.num_classes)
-    counts = torch.zeros(classes, classes, dtype=torch.long)
-    expected = torch.zeros(classes, classes, dtype=torch.float64)
-    pixels = torch.zeros(classes, dtype=torch.long)
-    points: list[FeaturePoints] = []
+    network = inference_network(model) if num_points else None
+    generator = torch.Generator().manual_seed(seed)
+    totals: _Counts | None = None
+    points = FeaturePoints(torch.zeros(0), torch.zeros(0, 0), torch.zeros(0, 2, dtype=torch.long))
     indices = spread(len(dataset), max_images)
     for index in progress(indices, 'segmenting', len(indices)):
         batch = model.data_preprocessor(_read(dataset, index), False)
-        sample, drawn = segment_with_points(
-            network,
-            batch['inputs'],
-            batch['data_samples'][0],
-            feature_level=feature_level,
-            num_points=num_points,
-            generator=generator,
-        )
-        points = [smallest([*points, drawn], num_points)]
-        predicted = label_map(sample, 'pred_sem_seg')
-        pixels += torch.bincount(predicted.flatten(), minlength=classes)
-        expected += _expected(sample)
-        if 'gt_sem_seg' in sample:
-            counts += confusion_counts(label_map(sample, 'gt_sem_seg'), predicted, classes)
-    labels, true = points[0].places.unbind(dim=1)
-    return Points(points[0].features, labels, true, counts, expected, pixels, len(indices))
+        inputs, sample = batch['inputs'], batch['data_samples'][0]
+        if network is None:
+            (sample,) = model.predict(inputs, [sample])
+        else:
+            sample, drawn = segment_with_points(
+                network, inputs, sample, feature_level=feature_level, num_points=num_points, generator=generator
+            )
+            points = smallest([points, drawn], num_points) if len(points.keys) else drawn
+        counts = _count(sample)
+        totals = counts if totals is None else _Counts(*(a + b for a, b in zip(totals, counts, strict=True)))
+    assert totals is not None  # `spread` refuses an empty dataset
+    labels, true = points.places.unbind(dim=1)
+    return Points(points.features, labels, true, totals.confusion, totals.expected, totals.pixels, len(indices))
 
 
 def estimate_noise(
@@ -190,13 +188,35 @@ def estimate_noise(
     return NoiseEstimate(*estimate, _agreement(points), [str(warning.message) for warning in caught])
 
 
-def _expected(sample: Any) -> Tensor:
-    """Confusion that the model expects in an image, (K, K), on the CPU; one channel of logits means two classes."""
-    logits = sample.seg_logits.data.float()
-    logits = torch.cat([torch.zeros_like(logits), logits]) if len(logits) == 1 else logits
-    predicted = sample.pred_sem_seg.data
-    everywhere = torch.ones_like(predicted, dtype=torch.bool)
-    return expected_confusion(logits.softmax(dim=0).unsqueeze(0), predicted, everywhere).cpu().double()
+class _Counts(NamedTuple):
+    """Pixels of one image or several; see `Points`."""
+
+    confusion: Tensor
+    expected: Tensor
+    pixels: Tensor
+
+
+def _count(sample: SegDataSample) -> _Counts:
+    """Count an image, on the CPU."""
+    expected = _expected(sample.get('seg_logits').get('data'), sample.get('pred_sem_seg').get('data'))
+    classes, predicted = len(expected), label_map(sample, 'pred_sem_seg')
+    confusion = torch.zeros(classes, classes, dtype=torch.long)
+    if 'gt_sem_seg' in sample:
+        confusion = confusion_counts(label_map(sample, 'gt_sem_seg'), predicted, classes)
+    return _Counts(confusion, expected, torch.bincount(predicted.flatten(), minlength=classes))
+
+
+def _expected(scores: Tensor, predicted: Tensor) -> Tensor:
+    """Confusion that the model expects, (K, K), float64, of what it stored: scores (K, H, W) and labels (1, H, W).
+
+    Scores are logits, except that MMSegmentation stores a single channel as the probability of class 1.
+    """
+    total = torch.zeros((), dtype=torch.float64)
+    for part, labels in zip(torch.split(scores, _STRIP, 1), torch.split(predicted, _STRIP, 1), strict=True):
+        probs = part.float().softmax(dim=0) if len(part) > 1 else torch.cat([1 - part.float(), part.float()])
+        everywhere = torch.ones_like(labels, dtype=torch.bool)
+        total = total + expected_confusion(probs.unsqueeze(0), labels, everywhere).cpu().double()
+    return total
 
 
 def _agreement(points: Points) -> Agreement:

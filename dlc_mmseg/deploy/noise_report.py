@@ -33,7 +33,8 @@ def describe(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> li
     true = true_transition(points.counts)
     known = bool(points.counts.any())
     pixels = int(points.pixels.sum())
-    lines = [f'{points.images} images, {pixels} pixels, {len(points.labels)} points', '']
+    drawn = f', {len(points.labels)} points' if len(points.labels) else ''
+    lines = [f'{points.images} images, {pixels} pixels{drawn}', '']
     title = 'T[i, j] = P(predicted class j | true class i) and share of the true class, estimated without labels'
     lines += [title, *_table(transition, prior, classes), '']
     if known:

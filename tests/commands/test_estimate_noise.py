@@ -10,15 +10,18 @@ import torch
 import toy
 from mmengine.config import Config
 from mmengine.structures import PixelData
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from PIL import Image
 from tiny_domains import CLASSES, PALETTE, dataset_config, write_domain
 
 from dlc_mmseg.cli import main
+from dlc_mmseg.deploy import noise_estimation
 from dlc_mmseg.deploy.feature_points import segment_with_points
 from dlc_mmseg.deploy.noise_estimation import Points, collect_points, estimate_noise
 from dlc_mmseg.deploy.noise_report import describe, summarise
+from dlc_mmseg.errors import UserError
 
 LOADER = {'batch_size': 1, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler'}}
 
@@ -92,7 +95,7 @@ def test_a_plain_segmentor_on_its_own_test_data(domain, capsys):
     content = json.loads((root / 'out' / 'noise.json').read_text())
     assert content['confusion_counts'] == counted(config, checkpoint).tolist()
     assert content['images'] == 3
-    assert content['points'] == 3 * 4 * 4  # a cell for 4 x 4 pixels
+    assert content['points'] == 0  # probabilities need none
     np.testing.assert_allclose(np.sum(content['transition'], axis=1), 1, atol=1e-5)
     assert content['classes'] == list(CLASSES)
     assert np.asarray(Image.open(root / 'out' / 'noise.png')).std() > 10
@@ -103,7 +106,7 @@ def test_a_plain_segmentor_on_its_own_test_data(domain, capsys):
 
 def test_the_models_own_probabilities_are_counted_over_all_pixels(domain, capsys):
     root, config, checkpoint = domain
-    assert estimate(config, checkpoint, '--num-points', 3, '--out_dir', root / 'out') == 0
+    assert estimate(config, checkpoint, '--out_dir', root / 'out') == 0
     found = json.loads((root / 'out' / 'noise.json').read_text())
     probs = np.concatenate(list(predicted_probs(config, checkpoint)))
     expected = np.stack([probs[probs.argmax(1) == label].sum(0) for label in range(3)], axis=1)
@@ -121,6 +124,8 @@ def test_neighbours_are_asked_when_wanted(domain, capsys, estimator):
     assert estimate(config, checkpoint, '--estimator', estimator, '--out_dir', root / 'out') == 0
     assert 'both their neighbours' in capsys.readouterr().out
     content = json.loads((root / 'out' / 'noise.json').read_text())
+    assert content['points'] == 3 * 4 * 4  # a cell for 4 x 4 pixels
+    assert content['confusion_counts'] == counted(config, checkpoint).tolist()
     assert 0 <= content['neighbours_with_the_same_prediction'] <= 1
     assert content['residual'] >= 0
     assert content['options']['estimator'] == estimator
@@ -171,7 +176,8 @@ def test_the_same_seed_gives_the_same_file(domain):
     root, config, checkpoint = domain
     texts = []
     for seed in (3, 3, 4):
-        assert estimate(config, checkpoint, '--seed', seed, '--num-points', 20, '--out_dir', root / 'out') == 0
+        options = ('--estimator', 'likelihood', '--seed', seed, '--num-points', 20)
+        assert estimate(config, checkpoint, *options, '--out_dir', root / 'out') == 0
         texts.append((root / 'out' / 'noise.json').read_text())
     assert texts[0] == texts[1] != texts[2]
 
@@ -182,7 +188,7 @@ def test_the_same_seed_gives_the_same_file(domain):
         (['--images', 'none'], 'none: no such folder'),
         (['--images', 'tiles/img', '--suffix', '.tif'], "no images that end in '.tif'"),
         (['--suffix', '.tif'], 'belong to --images'),
-        (['--feature-level', '2'], 'feature level 2: the backbone has 2, 0 to 1'),
+        (['--estimator', 'likelihood', '--feature-level', '2'], 'feature level 2: the backbone has 2, 0 to 1'),
         (['--images', 'tiles/img', '--labels', 'wrong'], 'wrong: no such folder'),
         (['--images', 'tiles/img', '--labels', 'tiles/img', '--label-suffix', '.gif'], 't00.png: cannot be read'),
         (['--cfg-options', 'test_dataloader=None'], 'neither test_dataloader nor val_dataloader'),
@@ -307,6 +313,33 @@ def test_points_are_drawn_evenly_over_all_images():
     assert collect_points(model, TwoImages(), max_images=1).images == 1
 
 
+class Painter(BaseSegmentor):
+    """A segmentor without a backbone: surer of class 2 where red is stronger."""
+
+    def predict(self, inputs, data_samples):
+        logits = torch.stack([0 * inputs[:, 0], -inputs[:, 0], inputs[:, 0]], dim=1)
+        return self.postprocess_result(logits, data_samples)
+
+    align_corners = False
+    extract_feat = encode_decode = _forward = loss = None
+
+
+def test_probabilities_need_no_backbone(monkeypatch):
+    model = Painter(data_preprocessor=toy.preprocessor())
+    points = collect_points(model, TwoImages(), num_points=0)
+    reds = torch.cat([item['inputs'][0].flatten() for item in TwoImages()])
+    preprocessor = toy.preprocessor()
+    reds = (reds - preprocessor['mean'][0]) / preprocessor['std'][0]
+    assert points.pixels.tolist() == [0, int((reds < 0).sum()), int((reds > 0).sum())]
+    assert len(points.labels) == 0
+    monkeypatch.setattr(noise_estimation, '_STRIP', 5)  # taken in strips, an image gives the same
+    torch.testing.assert_close(
+        collect_points(model, TwoImages(), num_points=0).expected, points.expected, rtol=1e-5, atol=0
+    )
+    with pytest.raises(UserError, match='Painter is no EncoderDecoder'):
+        collect_points(model, TwoImages(), num_points=5)
+
+
 # ---- the estimate ----------------------------------------------------------------------------------
 
 
@@ -344,15 +377,22 @@ def test_a_class_that_nothing_speaks_for_keeps_its_row():
     torch.testing.assert_close(noise.prior, torch.tensor([8, 4, 0]) / 12)
 
 
-def test_one_channel_of_logits_means_two_classes():
+@pytest.mark.parametrize('num_points', [0, 50])
+def test_one_channel_of_logits_means_two_classes(num_points):
     torch.manual_seed(0)
     config = plain_model()
     config['decode_head'].update(num_classes=2, out_channels=1, threshold=0.5)
     config['decode_head']['loss_decode'] = {'type': 'CrossEntropyLoss', 'use_sigmoid': True}
     model = MODELS.build(config).eval()
-    points = collect_points(model, TwoImages())
-    assert torch.equal(points.expected.sum(dim=0).round().long(), points.pixels)
-    assert bool((points.expected > 0).all()) or bool((points.pixels == 0).any())
+    points = collect_points(model, TwoImages(), num_points=num_points)
+    expected = torch.zeros(2, 2, dtype=torch.float64)
+    for item in TwoImages():
+        batch = model.data_preprocessor({'inputs': [item['inputs']], 'data_samples': [item['data_samples']]})
+        prob = model.encode_decode(batch['inputs'], [{'img_shape': item['inputs'].shape[1:]}]).detach().sigmoid()
+        for label, labelled in enumerate((prob <= 0.5, prob > 0.5)):
+            expected[:, label] += torch.stack([1 - prob[labelled], prob[labelled]]).double().sum(dim=1)
+    torch.testing.assert_close(points.expected, expected, rtol=1e-5, atol=1e-3)
+    assert points.pixels.sum() == 16 * 16 + 64 * 48
 
 
 def test_hopeless_points_are_reported_as_such():
