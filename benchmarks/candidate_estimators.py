@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from dlc_mmseg.functional import estimate_transition_matrix, log_volume
 from dlc_mmseg.functional.confusion import transition_error, true_transition
-from dlc_mmseg.models.segmentors.dlc import DLCSegmentor, pasted_pixels, teacher_view
+from dlc_mmseg.models.segmentors.dlc import DLCSegmentor, pasted_views, teacher_view
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 from dlc_mmseg.models.segmentors.teacher import unwrapped
 from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
-from dlc_mmseg.models.transition_views import LabelledView, Points, draw_points
+from dlc_mmseg.models.transition_views import LabelledView, Points, Views, draw_points
 
 LEVELS = (0, 1, -1)
 CELLS = 400  # remembered of each iteration
@@ -74,17 +74,19 @@ class ObservedBaseline(DLCSegmentor):
     def observe(self, teacher: TeacherOutput, seen: list[tuple[TargetBatch, HeadLogits]]) -> None:
         """Update every estimator and remember points."""
         labels, valid = teacher.pseudo.labels, teacher.valid
-        own, pasted = teacher_view(teacher), [pasted_pixels(*pair) for pair in seen]
+        own, pasted = [teacher_view(teacher)], pasted_views(seen)
         mixed = [
-            LabelledView(head.logits, batch.labels, batch.pseudo_labelled, batch.pseudo_labelled & valid)
+            LabelledView(
+                head.logits, batch.labels, valid if batch.pseudo_labelled is None else batch.pseudo_labelled & valid
+            )
             for batch, head in seen
         ]
         sees = {
-            'teacher': [own],
-            'known': pasted,
-            'teacher_known': [own, *pasted],
-            'student': mixed,
-            'student_known': [*mixed, *pasted],
+            'teacher': Views(own),
+            'known': Views(pasted=pasted),
+            'teacher_known': Views(own, pasted),
+            'student': Views(mixed),
+            'student_known': Views(mixed, pasted),
         }
 
         def corrected(transition: Tensor) -> dict[str, Tensor]:
@@ -93,7 +95,7 @@ class ObservedBaseline(DLCSegmentor):
 
         for name, matrix in self.matrices.items():
             points = draw_points(teacher.features[matrix.feature_level], labels, valid, matrix.num_points)
-            matrix.update(points, sees.get(name, []), corrected if name == 'loss' else lambda _: {})
+            matrix.update(points, sees.get(name, Views()), corrected if name == 'loss' else lambda _: {})
         for level, points in self.memory.items():
             drawn = draw_points(teacher.features[level], labels, valid, CELLS)
             self.memory[level] = [*points, drawn][-MEMORY:]

@@ -18,7 +18,6 @@ from dlc_mmseg.functional.latent_class import (
     likelihood_estimate,
     log_likelihood,
     own_label_step,
-    patterns_of_counts,
 )
 from dlc_mmseg.functional.masking import block_mask
 from dlc_mmseg.functional.neighbour_likelihood import fit_neighbour_labels, meeting_pairs
@@ -66,7 +65,6 @@ __all__ = [
     'mix',
     'nearest_neighbours',
     'own_label_step',
-    'patterns_of_counts',
     'pseudo_labels',
     'random_box',
     'sliding_windows',

@@ -17,7 +17,17 @@ def confusion_counts(labels: Tensor, predictions: Tensor, num_classes: int, *, i
 
     Returns:
         Shape (K, K), int64: ``counts[i, j]`` pixels of true class i are predicted as j.
+
+    Raises:
+        ValueError: If shapes differ or a prediction is no class.
     """
+    if labels.shape != predictions.shape:
+        raise ValueError(f'labels {tuple(labels.shape)} and predictions {tuple(predictions.shape)}: pass equal shapes')
+    if predictions.numel() and not 0 <= int(predictions.min()) <= int(predictions.max()) < num_classes:
+        raise ValueError(
+            f'predictions reach from {int(predictions.min())} to {int(predictions.max())}: '
+            f'pass classes 0..{num_classes - 1}'
+        )
     known = (labels != ignore_index) & (labels >= 0) & (labels < num_classes)
     cells = labels[known].long() * num_classes + predictions[known].long()
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
@@ -26,8 +36,8 @@ def confusion_counts(labels: Tensor, predictions: Tensor, num_classes: int, *, i
 def expected_confusion(probs: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     """Expected counts of pixels by true class and label, where the true class is known by its probabilities.
 
-    With calibrated probabilities of a view that tells nothing more than the label does, these are the counts of the
-    true confusion.
+    These are the counts of the true confusion where the probabilities are calibrated, and the label tells nothing of
+    the true class that they do not tell: a pseudo-label that was made of them, for one.
 
     Args:
         probs: P(true class) of each pixel, shape (B, K, H, W).
@@ -39,8 +49,11 @@ def expected_confusion(probs: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     """
     classes = probs.shape[1]
     counted = mask & (labels >= 0) & (labels < classes)
-    columns = torch.nn.functional.one_hot(labels.clamp(0, classes - 1).long(), classes) * counted.unsqueeze(-1)
-    return probs.float().movedim(1, -1).reshape(-1, classes).t() @ columns.reshape(-1, classes).float()
+    with torch.autocast(probs.device.type, enabled=False):
+        shares = probs.flatten(2).float()
+        places = labels.clamp(0, classes - 1).long().flatten(1).unsqueeze(1)
+        columns = torch.zeros_like(shares).scatter_(1, places, counted.flatten(1).unsqueeze(1).float())
+        return torch.bmm(shares, columns.transpose(1, 2)).sum(dim=0)
 
 
 def true_transition(counts: Tensor) -> Tensor:
@@ -64,6 +77,6 @@ def transition_error(transition: Tensor, true: Tensor) -> Tensor:
         true: Shape (K, K), as from `true_transition`; NaN rows are left out.
 
     Returns:
-        Scalar in [0, 2 / K], float64; NaN if no row is known.
+        Scalar in [0, 2 / K], float64; NaN if no row is known, or T is NaN where one is.
     """
-    return (transition.to(true) - true).abs().nanmean()
+    return (transition.to(true) - true)[~true.isnan()].abs().mean()

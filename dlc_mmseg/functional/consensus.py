@@ -95,11 +95,16 @@ def consensus_counts(labels: Tensor, neighbours: Tensor, num_classes: int) -> Co
         Shares of first, second and third order, float32.
 
     Raises:
-        ValueError: If shapes do not fit.
+        ValueError: If shapes do not fit or a label is no class.
     """
     if labels.dim() != 1 or neighbours.shape != (len(labels), 2) or not len(labels):
         raise ValueError(
             f'labels {tuple(labels.shape)} and neighbours {tuple(neighbours.shape)}: pass (N,) and (N, 2) with N >= 1'
+        )
+    if not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+        raise ValueError(
+            f'labels reach from {int(labels.min())} to {int(labels.max())}: drop ignored points, '
+            f'and number classes 0..{num_classes - 1}'
         )
     own, size = labels.long(), (num_classes,) * 3
     patterns = (own * num_classes + own[neighbours[:, 0]]) * num_classes + own[neighbours[:, 1]]

@@ -13,7 +13,6 @@ ones (the identity, the default) is the model above.
 
 from __future__ import annotations
 
-from itertools import permutations
 from typing import NamedTuple
 
 import torch
@@ -47,48 +46,26 @@ class LatentClassFit(NamedTuple):
     prior: Tensor
 
 
-def label_patterns(
-    labels: Tensor, neighbours: Tensor, num_classes: int, *, rows: Tensor | None = None
-) -> LabelPatterns:
+def label_patterns(labels: Tensor, neighbours: Tensor, num_classes: int) -> LabelPatterns:
     """Distinct patterns of each point's label and its neighbours', without regard to order.
 
     Args:
         labels: Noisy labels (N,), integers in 0..K-1.
         neighbours: Indices (N, V - 1).
         num_classes: K.
-        rows: Indices of the points whose patterns count; None is all.
 
     Returns:
         The U <= N distinct patterns and their counts.
     """
     own = labels.long()
     views = torch.cat([own.unsqueeze(1), own[neighbours]], dim=1)
-    views = (views if rows is None else views[rows]).sort(dim=1).values
+    views = views.sort(dim=1).values
     if num_classes ** views.shape[1] >= 2**63:
         distinct, counts = torch.unique(views, dim=0, return_counts=True)
         return LabelPatterns(distinct, counts.double())
     places = num_classes ** torch.arange(views.shape[1] - 1, -1, -1, device=views.device)
     codes, counts = torch.unique((views * places).sum(dim=1), return_counts=True)  # faster than rows
     return LabelPatterns(codes.unsqueeze(1) // places % num_classes, counts.double())
-
-
-def patterns_of_counts(third: Tensor) -> LabelPatterns:
-    """Patterns of triples from (accumulated) third-order consensus counts.
-
-    Args:
-        third: (K, K, K) counts or shares as from `consensus_counts`.
-
-    Returns:
-        The K (K + 1) (K + 2) / 6 unordered triples; the weight of one never seen is 0.
-    """
-    classes = torch.arange(len(third), device=third.device)
-    triples = torch.combinations(classes, 3, with_replacement=True)
-    weights = torch.zeros_like(third, dtype=torch.float64)
-    for order in permutations(range(3)):
-        weights += third.double().permute(order)
-    first, second, last = triples.unbind(dim=1)
-    orders = 1 + (first == second).long() + (second == last).long() + 3 * ((first == second) & (second == last))
-    return LabelPatterns(triples, weights[first, second, last] / orders)
 
 
 @torch.no_grad()

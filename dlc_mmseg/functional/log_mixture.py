@@ -21,9 +21,9 @@ def log_mixture(log_probs: Tensor, transition: Tensor | None, labels: Tensor | N
     Exact zeros of T get their true gradient ``p_i / q_j``. A column of T without any positive entry yields the
     logarithm of the smallest normal number, constant in the logits.
 
-    On the CPU one matrix product of probabilities serves unless it could underflow, which takes zeros in T
-    that meet confident logits. Then, and on other devices, where to look for that would wait for the device,
-    each class is summed in log space.
+    One matrix product of probabilities serves unless it could underflow, which takes zeros in T that meet confident
+    logits. Then each class is summed in log space. Whether zeros do meet such logits is looked up on the CPU only;
+    elsewhere any zero of T will do.
 
     Args:
         log_probs: log p, (B, K, P).
@@ -35,12 +35,13 @@ def log_mixture(log_probs: Tensor, transition: Tensor | None, labels: Tensor | N
     """
     if transition is None:
         return log_probs if labels is None else log_probs.gather(1, labels.unsqueeze(1)).squeeze(1)
-    if log_probs.device.type == 'cpu':
+    positive = bool(transition.detach().min() > _SAFE)  # then so is any mixture of its rows
+    if positive or log_probs.device.type == 'cpu':
         peak = log_probs.detach().amax(dim=1, keepdim=True)
         scaled = transition.t() @ (log_probs - peak).exp()
         if labels is not None:
             scaled = scaled.gather(1, labels.unsqueeze(1))
-        if bool((scaled.detach() > _SAFE).all()):
+        if positive or bool((scaled.detach() > _SAFE).all()):
             mixture = scaled.log() + peak
             return mixture if labels is None else mixture.squeeze(1)
     if labels is not None:

@@ -54,7 +54,14 @@ def fit_neighbour_labels(
 
     Returns:
         T and P(true label), float64. Classes without a label have prior 0 and the row of ``start``.
+
+    Raises:
+        ValueError: If shapes do not fit or there are fewer than two neighbours.
     """
+    if labels.dim() != 1 or neighbours.dim() != 2 or len(neighbours) != len(labels) or neighbours.shape[1] < 2:
+        raise ValueError(
+            f'labels {tuple(labels.shape)} and neighbours {tuple(neighbours.shape)}: pass (N,) and (N, 2) or more'
+        )
     classes = len(start)
     seen = torch.bincount(labels, minlength=classes) > 0
     estimate = partial(likelihood_estimate, max_iterations=max_iterations, tolerance=tolerance)

@@ -23,6 +23,7 @@ def pseudo_labels(
     threshold: float,
     margins: tuple[int, int, int, int] = (0, 0, 0, 0),
     per_image: bool = True,
+    valid: Tensor | None = None,
 ) -> PseudoLabels:
     """Most probable class of each pixel, weighted by the share of confident pixels.
 
@@ -32,13 +33,15 @@ def pseudo_labels(
         margins: Pixels at the top, bottom, left and right border that get weight 0; their labels are kept
             and they count in the share.
         per_image: One share per image; False takes one over the whole batch (as DACS does).
+        valid: Pixels that show the image, shape (B, H, W), bool; others, which pad a small tile, get weight 0 and
+            are left out of the share. None takes all.
 
     Returns:
         Labels, weight and confidence (the largest probability), none with a gradient.
 
     Raises:
-        ValueError: If logits have not four dimensions, the threshold is no probability, or a margin is
-            negative or leaves no pixel.
+        ValueError: If logits have not four dimensions, ``valid`` does not fit them, the threshold is no probability,
+            or a margin is negative or leaves no pixel.
     """
     if logits.dim() != 4:
         raise ValueError(f'logits have shape {tuple(logits.shape)}: pass (B, K, H, W)')
@@ -48,10 +51,15 @@ def pseudo_labels(
     height, width = logits.shape[2:]
     if min(margins) < 0 or top + bottom >= height or left + right >= width:
         raise ValueError(f'margins {tuple(margins)} leave nothing of {height} x {width} pixels: choose others >= 0')
+    if valid is None:
+        valid = torch.ones_like(logits[:, 0], dtype=torch.bool)
+    if valid.shape != logits[:, 0].shape:
+        raise ValueError(f'valid has shape {tuple(valid.shape)}: pass {tuple(logits[:, 0].shape)}')
     dtype = torch.promote_types(logits.dtype, torch.float32)
     confidence, labels = logits.softmax(dim=1, dtype=dtype).max(dim=1)
-    confident = (confidence >= threshold).to(dtype)
-    share = confident.mean(dim=(1, 2), keepdim=True) if per_image else confident.mean()
+    confident = (confidence >= threshold) & valid
+    dims = (1, 2) if per_image else (0, 1, 2)
+    share = confident.sum(dims, keepdim=True, dtype=dtype) / valid.sum(dims, keepdim=True).clamp_min(1)
     weight = torch.zeros_like(confidence)
     weight[:, top : height - bottom, left : width - right] = share
-    return PseudoLabels(labels, weight, confidence)
+    return PseudoLabels(labels, weight * valid, confidence)

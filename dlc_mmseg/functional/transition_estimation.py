@@ -122,7 +122,7 @@ def estimate_transition_matrix(
     unit = F.normalize(points[drawn].to(torch.promote_types(points.dtype, torch.float32)), dim=1)
     noisy = noisy[drawn]
     present = torch.bincount(noisy, minlength=num_classes)
-    problem = _problem(unit, present)
+    problem = lack_of_evidence(unit, present)
     if problem:
         warnings.warn(f'{problem}: the transition matrix stays at its start', stacklevel=2)
         return TransitionEstimate(start.float(), _shares(present), 0.0)
@@ -172,8 +172,16 @@ def _start(belief: Tensor | NDArray[Any] | None, num_classes: int) -> Tensor:
     return start / start.sum(dim=1, keepdim=True)
 
 
-def _problem(unit: Tensor, present: Tensor) -> str:
-    """Why a point set says nothing about T, or an empty string."""
+def lack_of_evidence(unit: Tensor, present: Tensor) -> str:
+    """Why a point set says nothing about T.
+
+    Args:
+        unit: Features of length 1, (N, D).
+        present: How many points have each label, (K,).
+
+    Returns:
+        The reason, or an empty string.
+    """
     if len(unit) < 3:
         return f'{len(unit)} points cannot have two neighbours each'
     if int((present > 0).sum()) < 2:

@@ -152,14 +152,16 @@ class StrongAugmentation(nn.Module):
     """Colour jitter and Gaussian blur, drawn for each image; any number of channels.
 
     Brightness is additive and contrast multiplies the image, as in DACS' library (kornia 0.5); hue and
-    saturation need three channels and are left out for others. Pixel values stay in [0, 1] of the image
-    range while colours change.
+    saturation need three channels and are left out for others. The steps come in this order; the library draws
+    an order for each batch. Pixel values stay in [0, 1] of the image range while colours change.
 
     Source: Tranheden et al., DACS, WACV 2021; probabilities as its code really applies them.
 
     Args:
-        jitter_strength: Largest change s: brightness shift in [-s, s], contrast and saturation factor in
-            [1 - s, 1 + s], hue shift in [-s, s] turns of 2 pi / 2.
+        jitter_strength: Largest change s, in [0, 0.5]: brightness shift in [-s, s], contrast and saturation factor
+            in [1 - s, 1 + s].
+        hue_strength: Largest shift of the hue in whole turns, in [0, 0.5]. None takes half of ``jitter_strength``;
+            the ancestors take all of it.
         jitter_probability: Probability in [0, 1] of a colour change.
         blur_probability: Probability in [0, 1] of a blur.
         blur_sigma: Range of the blur's standard deviation in pixels.
@@ -173,6 +175,7 @@ class StrongAugmentation(nn.Module):
         self,
         *,
         jitter_strength: float = 0.2,
+        hue_strength: float | None = None,
         jitter_probability: float = 0.8,
         blur_probability: float = 0.5,
         blur_sigma: tuple[float, float] = (0.15, 1.15),
@@ -182,13 +185,16 @@ class StrongAugmentation(nn.Module):
         for name, value in (('jitter_probability', jitter_probability), ('blur_probability', blur_probability)):
             if not 0 <= value <= 1:
                 raise ValueError(f'{name} is {value}: give a probability in [0, 1]')
-        if not 0 <= jitter_strength <= 0.5:
-            raise ValueError(f'jitter_strength is {jitter_strength}: give a strength in [0, 0.5]')
+        hue_strength = jitter_strength / 2 if hue_strength is None else hue_strength
+        for name, value in (('jitter_strength', jitter_strength), ('hue_strength', hue_strength)):
+            if not 0 <= value <= 0.5:
+                raise ValueError(f'{name} is {value}: give a strength in [0, 0.5]')
         if not 0 < blur_sigma[0] <= blur_sigma[1]:
             raise ValueError(f'blur_sigma is {blur_sigma}: give (low, high) with 0 < low <= high')
         if value_range <= 0:
             raise ValueError(f'value_range is {value_range}: give the value of full brightness, 255 for 8 bit')
         self.jitter_strength = jitter_strength
+        self.hue_strength = hue_strength
         self.jitter_probability = jitter_probability
         self.blur_probability = blur_probability
         self.blur_sigma = (float(blur_sigma[0]), float(blur_sigma[1]))
@@ -216,12 +222,13 @@ class StrongAugmentation(nn.Module):
         return torch.rand(len(images), 1, 1, 1, device=images.device) < probability
 
     def _jitter(self, images: Tensor) -> Tensor:
-        shift = (torch.rand(4, len(images), device=images.device) * 2 - 1) * self.jitter_strength
+        strengths = images.new_tensor([*[self.jitter_strength] * 3, self.hue_strength * 2 * torch.pi])
+        shift = (torch.rand(4, len(images), device=images.device) * 2 - 1) * strengths[:, None]
         images = kornia.enhance.adjust_brightness(images, shift[0])
         images = kornia.enhance.adjust_contrast(images, 1 + shift[1])
         if images.shape[1] == 3:
             images = kornia.enhance.adjust_saturation(images, 1 + shift[2])
-            images = kornia.enhance.adjust_hue(images, shift[3] * torch.pi)
+            images = kornia.enhance.adjust_hue(images, shift[3])
         return images.clamp(0, 1)
 
     def _blur(self, images: Tensor) -> Tensor:

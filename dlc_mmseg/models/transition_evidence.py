@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
 from typing import NamedTuple, Protocol
 
 import torch
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from dlc_mmseg.functional.confusion import expected_confusion
 from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts, consensus_loss, nearest_neighbours
-from dlc_mmseg.functional.transition_estimation import initial_logits
+from dlc_mmseg.functional.transition_estimation import initial_logits, lack_of_evidence
 from dlc_mmseg.models.processes import pooled_counts
-from dlc_mmseg.models.transition_views import LabelledView, Points, cell_centres
+from dlc_mmseg.models.transition_views import LabelledView, Points, Views, cell_centres
 
 _TINY = 1e-12
 
@@ -46,7 +46,7 @@ class ConfusionEvidence(NamedTuple):
 
     Attributes:
         transition: Shape (K, K), ``[i, j] = P(label = j | true class = i)``.
-        prior: Shares of the true classes, shape (K,).
+        prior: Shares of the true classes in the target domain, shape (K,).
     """
 
     transition: Tensor
@@ -73,25 +73,25 @@ class ConsensusEstimator(nn.Module):
         super().__init__()
         self.num_classes = num_classes
 
-    def forward(self, points: Points, views: Sequence[LabelledView] = ()) -> ConsensusEvidence:
+    def forward(self, points: Points, views: Views) -> ConsensusEvidence:
         """Count consensus patterns; with several processes the points of all of them.
 
         Args:
-            points: Pixels with features and pseudo-labels; fewer than three count as none.
+            points: Pixels with features and pseudo-labels. Fewer than three, or points of one label or of one feature,
+                say nothing: they count as none, with a warning the first time.
             views: Not used here.
 
         Returns:
             The counts.
         """
-        number = len(points.labels) if len(points.labels) >= 3 else 0
-        return ConsensusEvidence(pooled_counts(self._counts(points), number))
-
-    def _counts(self, points: Points) -> ConsensusCounts:
-        if len(points.labels) < 3:
+        unit = F.normalize(points.features.float(), dim=1)
+        problem = lack_of_evidence(unit, torch.bincount(points.labels, minlength=self.num_classes))
+        if problem:
+            warnings.warn(f'{problem}: an iteration says nothing about the transition matrix', stacklevel=2)
             sizes = [(self.num_classes,) * order for order in (1, 2, 3)]
-            return ConsensusCounts(*(points.features.new_zeros(size, dtype=torch.float32) for size in sizes))
-        neighbours = nearest_neighbours(F.normalize(points.features.float(), dim=1))
-        return consensus_counts(points.labels, neighbours, self.num_classes)
+            return ConsensusEvidence(pooled_counts(ConsensusCounts(*(unit.new_zeros(size) for size in sizes)), 0))
+        counts = consensus_counts(points.labels, nearest_neighbours(unit), self.num_classes)
+        return ConsensusEvidence(pooled_counts(counts, len(unit)))
 
 
 class ConfusionEstimator(nn.Module):
@@ -101,12 +101,12 @@ class ConfusionEstimator(nn.Module):
 
     - pseudo-labelled ones, by the teacher's probabilities of the true class and the pseudo-label that it makes of
       them: the true confusion, were these probabilities calibrated;
-    - pasted source ones, in the mixed and the masked images, by their true class and the student's prediction: a
-      confusion that is known, in target surroundings and under strong augmentation, which stands for the teacher's.
-      It keeps T from the identity where the teacher is too sure.
+    - pasted source ones, in the mixed images, by their true class and the student's prediction: a confusion that is
+      known, in target surroundings and under strong augmentation, which stands for the teacher's. It keeps T from the
+      identity where the teacher is too sure.
 
-    The counts are a moving average over iterations. T's rows are their normalised rows; a class that is hardly seen
-    keeps the initial row.
+    The counts are moving averages over iterations. T's rows are their normalised rows; a class that is hardly seen
+    keeps the initial row. The prior is that of the pseudo-labelled pixels alone: what is pasted is drawn by class.
 
     Args:
         num_classes: Number of classes K.
@@ -116,9 +116,11 @@ class ConfusionEstimator(nn.Module):
 
     Attributes:
         counts: Shape (K, K), buffer: average counts by true class (row) and label (column).
+        class_counts: Shape (K,), buffer: average counts of pseudo-labelled pixels by true class.
     """
 
     counts: Tensor
+    class_counts: Tensor
     initial: Tensor
     iterations: Tensor
 
@@ -128,48 +130,52 @@ class ConfusionEstimator(nn.Module):
         self.momentum = momentum
         self.known_weight = known_weight
         self.register_buffer('counts', torch.zeros(num_classes, num_classes))
+        self.register_buffer('class_counts', torch.zeros(num_classes))
         self.register_buffer('initial', initial_logits(num_classes, diagonal=diagonal).softmax(dim=1), persistent=False)
         self.register_buffer('iterations', torch.zeros(()))
 
     @torch.no_grad()
-    def forward(self, points: Points | None, views: Sequence[LabelledView]) -> ConfusionEvidence:
+    def forward(self, points: Points | None, views: Views) -> ConfusionEvidence:
         """Count an iteration's views; with several processes those of all of them.
 
         Args:
             points: Not used here.
-            views: Views of the iteration; pseudo-labelled pixels count as the first kind, others as the second.
+            views: Views of the iteration.
 
         Returns:
             The average so far.
         """
-        counts = torch.zeros_like(self.counts)
-        for view in views:
-            counts += self._counted(view)
+        counts = torch.zeros(2, *self.counts.shape, device=self.counts.device)
+        for view in views.pseudo_labelled:
+            counts[0] += expected_confusion(view.logits.float().softmax(dim=1), *_at_logits(view))
+        for view in views.pasted:
+            counts[1] += self._known(view.logits.argmax(dim=1), *_at_logits(view))
         all_reduce(counts, op='mean')
         self.iterations += 1
-        self.counts.lerp_(counts, (1 / self.iterations).clamp(min=self.momentum))
+        share = (1 / self.iterations).clamp(min=self.momentum)
+        self.counts.lerp_(counts[0] + self.known_weight * counts[1], share)
+        self.class_counts.lerp_(counts[0].sum(dim=1), share)
         return self.evidence()
 
     def evidence(self) -> ConfusionEvidence:
-        """Normalised rows of the average counts, each mixed with a trace of the initial row."""
+        """Normalised average counts, each row mixed with a trace of the initial one, and the prior of the even one."""
         trace = 1e-3 * self.counts.sum() / self.num_classes + _TINY
         counts = self.counts + trace * self.initial
-        shares = counts.sum(dim=1)
-        return ConfusionEvidence(counts / shares[:, None], shares / shares.sum())
+        prior = self.class_counts + 1e-3 * self.class_counts.mean() + _TINY
+        return ConfusionEvidence(counts / counts.sum(dim=1, keepdim=True), prior / prior.sum())
 
-    def _counted(self, view: LabelledView) -> Tensor:
-        """Counts of one view, at the resolution of its logits."""
-        probs = view.logits.float().softmax(dim=1)
-        height, width = probs.shape[-2:]
-        labels, counted = (cell_centres(pixels, height, width) for pixels in (view.labels, view.counted))
-        if view.pseudo_labelled is None:
-            return expected_confusion(probs, labels, counted)
-        pseudo = cell_centres(view.pseudo_labelled, height, width)
-        expected = expected_confusion(probs, labels, counted & pseudo)
-        pasted = counted & ~pseudo & (labels >= 0) & (labels < self.num_classes)
-        cells = labels.clamp(0, self.num_classes - 1) * self.num_classes + probs.argmax(dim=1)
-        known = expected.new_zeros(self.num_classes**2).index_add_(0, cells.flatten(), pasted.flatten().float())
-        return expected + self.known_weight * known.view_as(expected)
+    def _known(self, predicted: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+        """Pixels by true label and prediction, (K, K); without waiting for the device, as boolean indices would."""
+        counted = counted & (labels >= 0) & (labels < self.num_classes)
+        cells = labels.clamp(0, self.num_classes - 1) * self.num_classes + predicted
+        known = self.counts.new_zeros(self.num_classes**2).index_add_(0, cells.flatten(), counted.flatten().float())
+        return known.view_as(self.counts)
+
+
+def _at_logits(view: LabelledView) -> tuple[Tensor, Tensor]:
+    """Labels of a view, and whether they count, at the resolution of its logits."""
+    size = view.logits.shape[-2:]
+    return cell_centres(view.labels, *size), cell_centres(view.counted, *size)
 
 
 def _divergence(seen: Tensor, model: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from torch.optim.adam import adam
 
 from dlc_mmseg.functional.transition_estimation import initial_logits
 from dlc_mmseg.models.transition_evidence import ConfusionEstimator, ConsensusEstimator
-from dlc_mmseg.models.transition_views import LabelledView, Points
+from dlc_mmseg.models.transition_views import Points, Views
 
 Regulariser = Callable[[Tensor], dict[str, Tensor]]
 
@@ -85,12 +86,13 @@ class NoiseTransitionMatrix(nn.Module):
         super().__init__()
         _check_arguments(num_classes, num_points, estimator, total_iterations, warmup_iterations, diagonal)
         _check_confusion(momentum, known_weight)
+        _check_solver(loss_weight, learning_rate, betas)
         as_published = estimator == 'consensus'
         published_rate = 3e-4 if total_iterations is None else 3 / total_iterations
         default_weight, default_rate = (0.2, published_rate) if as_published else (1.0, 0.1)
         self.num_classes = num_classes
         self.num_points = num_points if as_published else 0
-        self.feature_level = feature_level
+        self.feature_level = feature_level if as_published else -1
         self.loss_weight = default_weight if loss_weight is None else loss_weight
         self.learning_rate = default_rate if learning_rate is None else learning_rate
         self.betas = betas
@@ -130,7 +132,7 @@ class NoiseTransitionMatrix(nn.Module):
         identity = torch.eye(self.num_classes, device=self.logits.device)
         return torch.where(self.steps < self.warmup_iterations, identity, self.matrix)
 
-    def update(self, points: Points, views: Sequence[LabelledView], regularise: Regulariser) -> dict[str, Tensor]:
+    def update(self, points: Points, views: Views, regularise: Regulariser) -> dict[str, Tensor]:
         """One gradient step on T and the prior; the network gets no gradient.
 
         Args:
@@ -151,7 +153,7 @@ class NoiseTransitionMatrix(nn.Module):
             total = torch.stack([self.loss_weight * residual, *(term.float() for term in terms.values())]).sum()
             (gradient,) = torch.autograd.grad(total, free)
         all_reduce(gradient, op='mean')
-        self._step(free.detach(), gradient.nan_to_num(0.0))
+        self._step(free.detach(), gradient.where(gradient.isfinite().all(), 0))
         return {name: term.detach() for name, term in {'residual': residual, **terms}.items()}
 
     @torch.no_grad()
@@ -202,6 +204,15 @@ def _check_arguments(
         raise ValueError(f'warmup_iterations is {warmup_iterations}: give a number >= 0')
     if not 1 / num_classes < diagonal < 1:
         raise ValueError(f'diagonal is {diagonal}: give a share between 1 / {num_classes} and 1')
+
+
+def _check_solver(loss_weight: float | None, learning_rate: float | None, betas: tuple[float, float]) -> None:
+    if loss_weight is not None and not 0 <= loss_weight < math.inf:
+        raise ValueError(f'loss_weight is {loss_weight}: give a number >= 0, or None')
+    if learning_rate is not None and not 0 < learning_rate < math.inf:
+        raise ValueError(f'learning_rate is {learning_rate}: give a number > 0, or None')
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f'betas is {betas}: give two numbers in [0, 1)')
 
 
 def _check_confusion(momentum: float, known_weight: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -25,15 +26,25 @@ class LabelledView(NamedTuple):
 
     Attributes:
         logits: Shape (B, K, h, w), without gradient.
-        labels: Shape (B, H, W): pseudo-labels, and true labels where pixels were pasted from the source.
-        pseudo_labelled: Shape (B, H, W), bool: True where the label is a pseudo-label; None where all are.
-        counted: Shape (B, H, W), bool: True where the pixel counts (not padding, not a margin, not ignored).
+        labels: Shape (B, H, W); values outside 0..K-1 do not count.
+        counted: Shape (B, H, W), bool: True where the pixel counts.
     """
 
     logits: Tensor
     labels: Tensor
-    pseudo_labelled: Tensor | None
     counted: Tensor
+
+
+class Views(NamedTuple):
+    """The views of an iteration.
+
+    Attributes:
+        pseudo_labelled: Target pixels with pseudo-labels.
+        pasted: Pixels pasted from the source into target images, with their true labels.
+    """
+
+    pseudo_labelled: Sequence[LabelledView] = ()
+    pasted: Sequence[LabelledView] = ()
 
 
 def cell_centres(pixels: Tensor, height: int, width: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from dlc_mmseg.functional import confusion_counts, expected_confusion, transition_error, true_transition
@@ -12,6 +13,19 @@ def test_counts_rows_are_true_classes():
     predictions = torch.tensor([[0, 2, 1], [0, 0, 1]])
     counts = confusion_counts(labels, predictions, 3)
     assert counts.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ('labels', 'predictions', 'words'),
+    [
+        ([0, 1], [0, 3], 'from 0 to 3: pass classes 0..2'),
+        ([0, 1], [-1, 1], 'from -1 to 1'),
+        ([0], [0, 1], 'equal shapes'),
+    ],
+)
+def test_predictions_that_are_no_classes_are_refused(labels, predictions, words):
+    with pytest.raises(ValueError, match=words):
+        confusion_counts(torch.tensor(labels), torch.tensor(predictions), 3)
 
 
 def test_transition_rows_sum_to_one_and_absent_classes_are_nan():
@@ -26,6 +40,7 @@ def test_error_is_the_mean_over_known_rows():
     error = transition_error(estimate, true)
     torch.testing.assert_close(error, torch.tensor(0.3, dtype=torch.float64))
     assert transition_error(estimate, torch.full((2, 2), torch.nan)).isnan()
+    assert transition_error(estimate.log() * 0 / 0, true).isnan()
 
 
 def test_expected_confusion_of_sure_pixels_is_the_count():
@@ -41,3 +56,24 @@ def test_expected_confusion_shares_unsure_pixels():
     labels = torch.tensor([[[0, 0, 1, 0]]])
     counts = expected_confusion(probs, labels, torch.ones(1, 1, 4, dtype=torch.bool))
     torch.testing.assert_close(counts, torch.tensor([[2.25, 0.75], [0.75, 0.25]]))
+
+
+def test_expected_confusion_gives_the_truth_where_the_label_adds_nothing():
+    generator = torch.Generator().manual_seed(0)
+    probs = torch.rand(1, 3, 1, 200_000, generator=generator).pow(4)
+    probs = probs / probs.sum(dim=1, keepdim=True)
+    true = torch.multinomial(probs[0, :, 0].t(), 1, generator=generator).view(1, 1, -1)
+    labels = probs.argmax(dim=1)
+    expected = expected_confusion(probs, labels, torch.ones_like(labels, dtype=torch.bool))
+    counted = true_transition(confusion_counts(true, labels, 3))
+    torch.testing.assert_close(true_transition(expected), counted, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_expected_confusion_counts_in_float32_under_autocast(dtype):
+    probs, labels = torch.zeros(1, 2, 300, 300), torch.zeros(1, 300, 300, dtype=torch.long)
+    probs[:, 0] = 1
+    with torch.autocast('cpu', dtype=dtype):
+        counts = expected_confusion(probs, labels, labels == 0)
+    assert counts.dtype == torch.float32
+    assert counts.tolist() == [[90000, 0], [0, 0]]

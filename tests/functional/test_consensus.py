@@ -176,3 +176,9 @@ def test_solver_recovers_an_exact_model_and_leaves_unseen_rows():
     assert torch.equal(transition[3], start[3])
     before = consensus_estimate(counts, start, seen, steps=50)
     assert consensus_loss(counts, transition, found) < consensus_loss(counts, *before)
+
+
+@pytest.mark.parametrize('label', [-1, 2, 255])
+def test_labels_that_are_no_classes_are_refused(label):
+    with pytest.raises(ValueError, match='drop ignored points'):
+        consensus_counts(torch.tensor([0, 1, label]), torch.tensor([[1, 2], [0, 2], [0, 1]]), 2)

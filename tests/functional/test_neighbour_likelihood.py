@@ -65,3 +65,9 @@ def test_only_the_most_frequent_pairs_are_kept():
     assert pairs.shape == (200, 40)
     assert (pairs.sum(dim=1) == 1).all()
     assert len(pairs.unique(dim=0)) == 200
+
+
+@pytest.mark.parametrize('shape', [(4, 1), (3, 2), (4,)])
+def test_neighbours_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match='neighbours'):
+        fit_neighbour_labels(torch.tensor([0, 1, 0, 1]), torch.zeros(shape, dtype=torch.long), torch.eye(2))

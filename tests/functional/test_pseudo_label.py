@@ -48,6 +48,22 @@ def test_margins_weigh_nothing_and_keep_their_labels():
     assert plain.weight.gt(0).all()
 
 
+@pytest.mark.parametrize('per_image', [False, True])
+def test_padding_weighs_nothing_and_counts_in_no_share(per_image):
+    logits = torch.randn(2, 3, 10, 8, generator=torch.Generator().manual_seed(0))
+    valid = torch.ones(2, 10, 8, dtype=torch.bool)
+    valid[1, 6:] = valid[1, :, 5:] = False
+    padded = pseudo_labels(logits, threshold=0.6, per_image=per_image, valid=valid)
+    alone = [pseudo_labels(logits[:1], threshold=0.6), pseudo_labels(logits[1:, :, :6, :5], threshold=0.6)]
+    shares = [image.weight.mean() for image in alone]
+    if not per_image:
+        shares = 2 * [(80 * shares[0] + 30 * shares[1]) / 110]
+    torch.testing.assert_close(padded.weight, valid * torch.stack(shares).view(2, 1, 1))
+    assert not pseudo_labels(logits, threshold=0.1, valid=torch.zeros_like(valid)).weight.any()
+    with pytest.raises(ValueError, match='valid has shape'):
+        pseudo_labels(logits, threshold=0.6, valid=valid[:1])
+
+
 def test_published_margins_leave_42_percent_of_a_tile():
     result = pseudo_labels(torch.zeros(1, 2, 512, 512), threshold=0.0, margins=(30, 240, 30, 30))
     assert result.weight.mean().item() == pytest.approx(0.42, abs=0.01)

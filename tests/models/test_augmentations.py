@@ -147,19 +147,23 @@ def test_other_than_three_channels_change_brightness_and_contrast_only(channels)
     np.testing.assert_allclose(changed.numpy(), np.clip(brighter * (1 + shift[1]), 0, 1), atol=2e-6)
 
 
-def test_three_channels_change_saturation_and_hue_as_well():
-    """Against the standard library's colour spaces; hue shifts are parts of half a turn."""
+@pytest.mark.parametrize(('hue_strength', 'turns'), [(None, 0.1), (0.2, 0.2)])
+def test_three_channels_change_saturation_and_hue_as_well(hue_strength, turns):
+    """Against the standard library's colour spaces."""
     images = torch.rand(3, 3, 2, 3) * 0.5 + 0.25
-    augment = strong(jitter_strength=0.2, jitter_probability=1.0, blur_probability=0.0)
+    changes = {'jitter_strength': 0.2, 'hue_strength': hue_strength}
+    augment = strong(**changes, jitter_probability=1.0, blur_probability=0.0)
     torch.manual_seed(5)
     changed = restored(augment(normalised(images), MEAN, STD)).double().numpy()
     torch.manual_seed(5)
-    brightness, contrast, saturation, hue = replayed(3, 0.2)
+    brightness, contrast, saturation, _ = replayed(3, 0.2)
+    torch.manual_seed(5)
+    hue = replayed(3, turns)[3]
     for image, row, column in np.ndindex(3, 2, 3):
         colour = images[image, :, row, column].double().numpy()
         colour = np.clip(np.clip(colour + brightness[image], 0, 1) * (1 + contrast[image]), 0, 1)
         h, s, v = colorsys.rgb_to_hsv(*colour)
-        expected = colorsys.hsv_to_rgb((h + hue[image] / 2) % 1, np.clip(s * (1 + saturation[image]), 0, 1), v)
+        expected = colorsys.hsv_to_rgb((h + hue[image]) % 1, np.clip(s * (1 + saturation[image]), 0, 1), v)
         np.testing.assert_allclose(changed[image, :, row, column], expected, atol=1e-4)
 
 

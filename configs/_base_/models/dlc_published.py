@@ -8,6 +8,7 @@ _base_ = './dlc.py'
 
 model = dict(
     class_mix=dict(per_image=False),  # classes drawn from the whole batch
+    strong_augmentation=dict(hue_strength=0.2),  # in whole turns, as their library takes it
     masked_consistency=dict(update_statistics=True),  # masked images count in batch norm statistics
     quality_weight='batch',  # one weight for the pseudo-labels of the whole batch
     teacher_batch_statistics=True,  # the teacher's batch norms stay in training mode

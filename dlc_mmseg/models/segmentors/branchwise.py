@@ -43,7 +43,7 @@ class BranchwiseSegmentor(WrappingSegmentor):
         teacher_batch_statistics: Whether the teacher's batch norms use batch statistics and keep running ones of
             their own.
         non_finite_loss: What to do when a loss or gradient is not finite: ``stop`` with an error, or ``skip`` the
-            iteration. Either way weights, running statistics and T stay as they were.
+            iteration. Either way the student, running statistics and T stay as they were.
 
     Attributes:
         iteration: Iterations so far, buffer of shape ().
@@ -93,19 +93,18 @@ class BranchwiseSegmentor(WrappingSegmentor):
         self.follow_student()
         with optim_wrapper.optim_context(self):
             batch = self.data_preprocessor(data, True)
-        skips = self.non_finite_loss == 'skip'
-        buffers = clone_buffers(self) if skips else []
+        skips, buffers = self.non_finite_loss == 'skip', clone_buffers(self)
         log = accumulate_branches(self, self.loss_branches(**batch), optim_wrapper)
         problem = self._agree(log, optim_wrapper)
         if problem is None:
             update_parameters(optim_wrapper)
             return {**log, 'skipped': torch.zeros(())} if skips else log
+        restore_buffers(self, buffers)
+        drop_gradients(optim_wrapper)
         message = describe(problem, int(self.iteration), batch['data_samples'])
         if not skips:
             raise NonFiniteLossError(f"{message}; {_REMEDY}, or set model.non_finite_loss='skip'")
         print_log(f'skipped {message}', logger='current', level=logging.WARNING)
-        restore_buffers(self, buffers)
-        drop_gradients(optim_wrapper)
         return {'skipped': torch.ones(())}
 
     def loss(  # type: ignore[override]  # mmseg knows one batch, not two
@@ -124,12 +123,14 @@ class BranchwiseSegmentor(WrappingSegmentor):
             NonFiniteLossError: If a loss is not finite; the callers' step cannot be skipped from here.
         """
         self.follow_student()
+        buffers = clone_buffers(self)
         losses: dict[str, Tensor] = {}
         for branch in self.loss_branches(inputs, data_samples):
             losses.update(branch)
         average_statistics(self.student, self.teacher)
         problem = find_non_finite(self.parse_losses(losses)[1])
         if problem is not None:
+            restore_buffers(self, buffers)
             raise NonFiniteLossError(f'{describe(problem, int(self.iteration), data_samples)}; {_REMEDY}')
         return losses
 

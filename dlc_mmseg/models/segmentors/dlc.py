@@ -13,7 +13,7 @@ from torch import Tensor
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
-from dlc_mmseg.models.transition_views import LabelledView, draw_points
+from dlc_mmseg.models.transition_views import LabelledView, Views, draw_points
 
 
 @MODELS.register_module()
@@ -143,13 +143,28 @@ class DLCSegmentor(MeanTeacherSegmentor):
                 terms['corrected'] = torch.stack([self.head_loss(head, b, transition) for b, head in seen]).sum()
             return terms
 
-        features = teacher.features[self.transition.feature_level]
+        features = level_of(teacher.features, self.transition.feature_level)
         points = draw_points(features, teacher.pseudo.labels, teacher.valid, self.transition.num_points)
-        pasted = [pasted_pixels(batch, head) for batch, head in seen if predicts(head)]
-        terms = self.transition.update(points, [teacher_view(teacher), *pasted], regularise)
+        terms = self.transition.update(points, Views([teacher_view(teacher)], pasted_views(seen)), regularise)
         report = {f'transition.{name}': value for name, value in terms.items()}
         report['transition.diagonal'] = self.transition().diagonal().mean()
         return report
+
+
+def level_of(features: tuple[Tensor, ...], level: int) -> Tensor:
+    """One of a backbone's outputs.
+
+    Args:
+        features: Outputs, shallow to deep.
+        level: Which, 0 being the shallowest, -1 the deepest.
+
+    Raises:
+        ValueError: If there is no such level.
+    """
+    if not -len(features) <= level < len(features):
+        levels = f'the backbone has {len(features)}, 0 to {len(features) - 1}'
+        raise ValueError(f'transition.feature_level is {level}: {levels}: take one of them')
+    return features[level]
 
 
 def predicts(head: HeadLogits) -> bool:
@@ -163,18 +178,20 @@ def teacher_view(teacher: TeacherOutput) -> LabelledView:
     Args:
         teacher: Its output.
     """
-    return LabelledView(teacher.logits, teacher.pseudo.labels, None, teacher.valid)
+    return LabelledView(teacher.logits, teacher.pseudo.labels, teacher.valid)
 
 
-def pasted_pixels(batch: TargetBatch, head: HeadLogits) -> LabelledView:
-    """What a head of the student says of the pixels that were pasted from the source.
+def pasted_views(seen: list[tuple[TargetBatch, HeadLogits]]) -> list[LabelledView]:
+    """What the student's predicting heads say of pixels that were pasted from the source.
 
     Args:
-        batch: The batch.
-        head: The head's logits for it.
+        seen: Batches with the heads' logits.
     """
-    counted = ~batch.pseudo_labelled & (batch.weight > 0)
-    return LabelledView(head.logits, batch.labels, batch.pseudo_labelled, counted)
+    return [
+        LabelledView(head.logits, batch.labels, ~batch.pseudo_labelled)
+        for batch, head in seen
+        if batch.pseudo_labelled is not None and predicts(head)
+    ]
 
 
 def _build(config: dict[str, Any] | None, **defaults: Any) -> Any:

@@ -150,10 +150,9 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             )
         if self.masked_consistency is not None:
             images = self.masked_consistency(self._augmented(target))
-            everywhere = torch.ones_like(labels, dtype=torch.bool)
             consistency = self.masked_consistency
             yield TargetBatch(
-                'masked', images, labels, weight, everywhere, consistency.loss_weight, consistency.update_statistics
+                'masked', images, labels, weight, None, consistency.loss_weight, consistency.update_statistics
             )
 
     def student_logits(self, batch: TargetBatch) -> list[HeadLogits]:
@@ -185,7 +184,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             head.resized((height, width)),
             head.cropped(batch.labels),
             transition,
-            transition_mask=head.cropped(batch.pseudo_labelled),
+            transition_mask=None if batch.pseudo_labelled is None else head.cropped(batch.pseudo_labelled),
             weight=head.cropped(batch.weight),
         )
         weighted: Tensor = batch.loss_weight * head.loss_weight * loss
@@ -212,14 +211,14 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         with first_output(self.teacher.backbone) as features:
             logits = self.teacher.encode_decode(images, metas)
         logits = resize(logits, size=size, mode='bilinear', align_corners=self.teacher.align_corners)
+        valid = valid_pixels(images, data_samples)
         pseudo = pseudo_labels(
             logits,
             threshold=self.pseudo_label_threshold,
             margins=self.pseudo_label_margins,
             per_image=self.quality_weight == 'image',
+            valid=valid,
         )
-        valid = valid_pixels(images, data_samples)
-        pseudo = pseudo._replace(weight=pseudo.weight * valid)
         return TeacherOutput(pseudo, logits, features[0], valid)
 
     def _augmented(self, images: Tensor) -> Tensor:

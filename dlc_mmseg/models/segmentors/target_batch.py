@@ -35,7 +35,8 @@ class TargetBatch(NamedTuple):
         images: Shape (B, C, H, W).
         labels: Shape (B, H, W).
         weight: Weight of each pixel, shape (B, H, W).
-        pseudo_labelled: Shape (B, H, W), bool: True where the label is a pseudo-label, False where it is true.
+        pseudo_labelled: Shape (B, H, W), bool: True where the label is a pseudo-label, False where it is true, being
+            that of a pixel pasted from the source; None where all are pseudo-labels.
         loss_weight: Weight of the batch.
         update_statistics: Whether the batch enters the running statistics of the student's batch norms.
     """
@@ -44,7 +45,7 @@ class TargetBatch(NamedTuple):
     images: Tensor
     labels: Tensor
     weight: Tensor
-    pseudo_labelled: Tensor
+    pseudo_labelled: Tensor | None
     loss_weight: float
     update_statistics: bool
 

@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 
 from dlc_mmseg.functional import PseudoLabels
 from dlc_mmseg.functional.windows import Box
-from dlc_mmseg.models.segmentors.dlc import pasted_pixels, predicts, teacher_view
+from dlc_mmseg.models.segmentors.dlc import pasted_views, predicts, teacher_view
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 from dlc_mmseg.models.transition_views import cell_centres
@@ -83,9 +83,47 @@ def test_without_transition_the_loss_is_plain_cross_entropy():
 
 @pytest.mark.parametrize('through', [False, True])
 def test_gradient_through_the_corrected_loss(through):
-    model = build(train_transition_through_loss=through, volume_loss=None, convexity_loss=None)
-    log = model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
-    assert ('transition.corrected' in log) == through
+    """T's only term is the corrected loss: its first Adam step goes against the loss's gradient, sign by sign."""
+    transition = {'type': 'NoiseTransitionMatrix', 'loss_weight': 0.0, 'learning_rate': 0.01}
+    model = build(transition=transition, train_transition_through_loss=through, volume_loss=None, convexity_loss=None)
+    start, seen = model.transition.logits.clone(), []
+    target_branches = model.target_branches
+
+    def noting(inputs, data_samples, teacher):
+        torch.manual_seed(2)
+        state = torch.get_rng_state()
+        seen.extend(
+            (batch, model.student_logits(batch)) for batch in model.target_batches(inputs, data_samples, teacher)
+        )
+        torch.set_rng_state(state)
+        yield from target_branches(inputs, data_samples, teacher)
+
+    model.target_branches = noting
+    model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
+    moved = model.transition.logits - start
+    if not through:
+        assert not moved.any()
+        return
+    logits = start.double().requires_grad_()
+    loss = torch.zeros((), dtype=torch.float64)
+    for batch, heads in seen:
+        for head in heads:
+            probs = F.interpolate(head.logits, batch.images.shape[-2:], mode='bilinear').double().softmax(dim=1)
+            noisy = torch.einsum('bihw,ij->bjhw', probs, logits.softmax(dim=1))
+            if batch.pseudo_labelled is not None:
+                noisy = torch.where(batch.pseudo_labelled[:, None], noisy, probs)
+            nll = -noisy.log().gather(1, batch.labels[:, None])[:, 0]
+            smoothed = 0.02 * -noisy.log().mean(dim=1) + 0.98 * nll
+            loss = loss + head.loss_weight * batch.loss_weight * (batch.weight * (0.8 * nll + 0.2 * smoothed)).mean()
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient.abs().min() > 1e-6
+    assert torch.equal(moved.sign(), -gradient.sign().float())
+
+
+def test_a_level_of_features_that_is_not_there():
+    model = build(transition={'type': 'NoiseTransitionMatrix', 'estimator': 'consensus', 'feature_level': 9})
+    with pytest.raises(ValueError, match='feature_level is 9: the backbone has 2, 0 to 1'):
+        model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
 
 
 def test_regulariser_without_transition_is_refused():
@@ -133,18 +171,20 @@ def test_every_pseudo_label_counts_however_unsure_but_no_padding():
     assert view.logits is logits
     assert torch.equal(view.labels, labels)
     assert torch.equal(view.counted, valid)
-    assert view.pseudo_labelled is None
 
 
-def test_of_mixed_images_only_pasted_pixels_with_a_label_count():
+def test_of_student_batches_only_pasted_pixels_of_predicting_heads_are_seen():
     pasted = torch.zeros(1, 4, 4, dtype=torch.bool)
     pasted[:, :2] = True
-    weight = torch.ones(1, 4, 4)
-    weight[:, 0, 0] = 0  # ignored in the source
-    batch = TargetBatch('mix', torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4).long(), weight, ~pasted, 1.0, True)
-    view = pasted_pixels(batch, HeadLogits('decode', torch.zeros(1, 3, 4, 4), 1.0, False))
-    assert torch.equal(view.counted, pasted & (weight > 0))
-    assert not (view.counted & view.pseudo_labelled).any()
+    images, labels, weight = torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4).long(), torch.ones(1, 4, 4)
+    mixed = TargetBatch('mix', images, labels, weight, ~pasted, 1.0, True)
+    masked = mixed._replace(name='masked', pseudo_labelled=None)
+    decode = HeadLogits('decode', torch.zeros(1, 3, 4, 4), 1.0, False)
+    auxiliary = decode._replace(name='aux')
+    (view,) = pasted_views([(mixed, decode), (mixed, auxiliary), (masked, decode)])
+    assert torch.equal(view.counted, pasted)
+    assert view.logits is decode.logits
+    assert view.labels is labels
 
 
 def test_the_counts_are_those_of_teacher_and_pasted_pixels():
