@@ -47,6 +47,8 @@ class DLCSegmentor(MeanTeacherSegmentor):
         quality_weight: Share of sure pixels per ``image`` or ``batch``.
         predict_with: ``student`` or ``teacher``.
         non_finite_loss: ``stop`` or ``skip`` an iteration whose losses or gradients are not finite.
+        pretrained: None; `mmseg.apis.init_model` passes it, and ``train_cfg``.
+        train_cfg: None.
 
     Attributes:
         transition: The `NoiseTransitionMatrix`, or None.
@@ -76,6 +78,8 @@ class DLCSegmentor(MeanTeacherSegmentor):
         quality_weight: Literal['image', 'batch'] = 'image',
         predict_with: Literal['student', 'teacher'] = 'student',
         non_finite_loss: Literal['stop', 'skip'] = 'stop',
+        pretrained: None = None,
+        train_cfg: None = None,
     ) -> None:
         super().__init__(
             segmentor,
@@ -92,6 +96,8 @@ class DLCSegmentor(MeanTeacherSegmentor):
             quality_weight=quality_weight,
             predict_with=predict_with,
             non_finite_loss=non_finite_loss,
+            pretrained=pretrained,
+            train_cfg=train_cfg,
         )
         for name, part in (('volume_loss', volume_loss), ('convexity_loss', convexity_loss)):
             if part is not None and transition is None:

@@ -48,6 +48,8 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         quality_weight: Weight of pseudo-labels: the share of sure pixels of each ``image`` or of the ``batch``.
         predict_with: The network that validates and tests, ``student`` or ``teacher``.
         non_finite_loss: ``stop`` or ``skip`` an iteration whose losses or gradients are not finite.
+        pretrained: None; `mmseg.apis.init_model` passes it, and ``train_cfg``.
+        train_cfg: None.
 
     Attributes:
         student: The trained segmentor.
@@ -74,10 +76,14 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         quality_weight: Literal['image', 'batch'] = 'image',
         predict_with: Literal['student', 'teacher'] = 'student',
         non_finite_loss: Literal['stop', 'skip'] = 'stop',
+        pretrained: None = None,
+        train_cfg: None = None,
     ) -> None:
         super().__init__(
             segmentor, data_preprocessor, predict_with, teacher_momentum, teacher_batch_statistics, non_finite_loss
         )
+        if pretrained is not None or train_cfg is not None:
+            raise ValueError('pretrained and train_cfg say nothing here: put weights into init_cfg or load_from')
         _check_arguments(pseudo_label_threshold, pseudo_label_margins, quality_weight)
         if predict_with == 'teacher' and teacher_batch_statistics and class_mix is None and masked_consistency is None:
             raise ValueError(

@@ -9,7 +9,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlc_mmseg.models.segmentors.head_logits import check_segmentor
 from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint
@@ -55,6 +55,22 @@ class WrappingSegmentor(BaseSegmentor):
     def inference_network(self) -> EncoderDecoder:
         """The network that validates and tests."""
         return self.teacher if self.predict_with == 'teacher' else self.student
+
+    @property
+    def decode_head(self) -> nn.Module:
+        """The inference network's decode head, as MMSegmentation's test-time augmentation asks for it."""
+        head: nn.Module = self.inference_network.decode_head
+        return head
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the inference network's logits."""
+        return int(self.inference_network.out_channels)
+
+    @property
+    def align_corners(self) -> bool:
+        """Whether the inference network aligns corners when it resizes."""
+        return bool(self.inference_network.align_corners)
 
     def predict(self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None) -> list[SegDataSample]:
         """Segment images of shape (B, C, H, W), as the wrapped segmentor's ``test_cfg`` says."""
