@@ -4,7 +4,9 @@ Each data set is a folder with images and, for the source, label images of the s
 index per pixel, 255 where unknown). The target needs labels only for validation. Then:
 
     mim train mmsegmentation configs/dlc_custom.py --gpus 1
-    mim test mmsegmentation configs/dlc_custom.py --checkpoint work_dirs/dlc_custom/iter_4000.pth --gpus 1
+    mim test mmsegmentation configs/dlc_custom.py --checkpoint work_dirs/dlc_custom/iter_4000.pth --gpus 1 --out maps
+
+The second command writes a map of every target image (or of every validation image, and evaluates these).
 """
 
 _base_ = ['./_base_/default_runtime.py', './_base_/models/dlc_small_resnet.py']
@@ -19,7 +21,7 @@ palette = [[220, 40, 40], [120, 120, 120], [200, 170, 110], [40, 160, 60], [40, 
 # optional text files (relative to the root) with one image name per line, without suffix; None takes every image
 source_split = None
 target_split = None
-validation_split = None  # labelled target images to validate and test on; None leaves validation out
+validation_split = None  # labelled target images to validate and test on; None: no labels, nothing to validate on
 # ------------------------------------------------------------------------------------------------------------------
 
 crop_size = (256, 256)
@@ -41,7 +43,7 @@ target_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
     dict(type='PackSegInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,
@@ -71,31 +73,32 @@ train_dataloader = dict(
         rare_class_sampling=dict(temperature=0.5, min_pixels=1000, min_crop_ratio=0.5),
     ),
 )
-val_dataloader = None
-val_cfg = None
-val_evaluator = None
-if validation_split is not None:
-    val_dataloader = dict(
-        batch_size=1,
-        num_workers=2,
-        persistent_workers=True,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(
-            type='BaseSegDataset',
-            metainfo=metainfo,
-            data_root=target_root,
-            data_prefix=dict(img_path=image_dir, seg_map_path=label_dir),
-            img_suffix=image_suffix,
-            seg_map_suffix=label_suffix,
-            ann_file=validation_split,
-            pipeline=test_pipeline,
-        ),
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='BaseSegDataset',
+        metainfo=metainfo,
+        data_root=target_root,
+        data_prefix=dict(img_path=image_dir),
+        img_suffix=image_suffix,
+        ann_file=validation_split or '',
+        pipeline=test_pipeline,
+    ),
+)
+test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mFscore'])
+test_cfg = dict(type='TestLoop')
+val_dataloader, val_evaluator, val_cfg = None, None, None
+if validation_split is None:
+    test_evaluator.update(format_only=True, output_dir='maps')  # nothing to evaluate: maps are only written
+else:
+    test_pipeline.insert(1, dict(type='LoadAnnotations'))
+    test_dataloader['dataset'].update(
+        data_prefix=dict(img_path=image_dir, seg_map_path=label_dir), seg_map_suffix=label_suffix
     )
-    val_cfg = dict(type='ValLoop')
-    val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mFscore'])
-test_dataloader = val_dataloader
-test_cfg = None if val_cfg is None else dict(type='TestLoop')
-test_evaluator = val_evaluator
+    val_dataloader, val_evaluator, val_cfg = test_dataloader, test_evaluator, dict(type='ValLoop')
 
 model = dict(
     data_preprocessor=dict(size=crop_size),  # pads tiles smaller than the crop

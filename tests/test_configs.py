@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import toy
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from mmengine.runner import Runner
 from mmseg.registry import MODELS
+from PIL import Image
+from tiny_domains import CLASSES, PALETTE, write_domain
 
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('*.py'))
 SIZE = (64, 64)
@@ -108,3 +112,30 @@ def test_every_run_is_checked_resumable_and_watched(path):
     assert config.train_dataloader.sampler.type == 'PairedDomainSampler'
     assert config.model_wrapper_cfg.type == 'BranchwiseDistributedDataParallel'
     assert config.default_hooks.checkpoint.max_keep_ckpts != 1
+
+
+@pytest.mark.parametrize('split', [None, 'val.txt'])
+def test_a_custom_target_is_mapped_without_labels_and_evaluated_with(split, tmp_path, monkeypatch):
+    write_domain(tmp_path / 'data/my_target', 3 if split is None else [{1: 9}, {1: 60, 2: 40}, {2: 9}])
+    (tmp_path / 'data/my_target/val.txt').write_text('t01\n')
+    text = next(path for path in CONFIGS if path.stem == 'dlc_custom').read_text(encoding='utf-8')
+    for old, new in (
+        ("'./_base_/", f"'{CONFIGS[0].parent.as_posix()}/_base_/"),
+        ('validation_split = None', f'validation_split = {split!r}'),
+        ('classes = (', f'classes = {CLASSES!r}\npalette = {PALETTE!r}\nunused = ('),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / 'custom.py').write_text(text.replace('\npalette = [[220', '\nunused = [[220'), encoding='utf-8')
+    monkeypatch.chdir(tmp_path)
+    config = Config.fromfile(tmp_path / 'custom.py')
+    config.merge_from_dict({'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False})
+    config.test_evaluator['output_dir'] = 'there'  # as `mim test --out there` does
+    config.work_dir, config.model = 'work', reduced(config)
+    torch.manual_seed(0)
+    config.load_from = None
+    metrics = Runner.from_cfg(config).test()
+    maps = {path.name: np.asarray(Image.open(path)) for path in Path('there').iterdir()}
+    assert sorted(maps) == (['t01.png'] if split else ['t00.png', 't01.png', 't02.png'])
+    assert all(image.shape == (16, 16) and image.max() < 3 for image in maps.values())
+    assert bool(metrics) == (config.val_dataloader is not None) == (split is not None)
