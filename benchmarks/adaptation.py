@@ -2,7 +2,8 @@
 
 Every finished run leaves one JSON in benchmarks/results/adaptation and is not repeated; an interrupted one goes on
 where it stopped. Runs train the last commit, not what is being edited. A result whose config or data have changed
-since is measured anew and never mixed with others. The drawn demo data are made where they are missing; the land
+since is measured anew and never mixed with others; one of other code stays (--again measures it anew), and the caption
+of the table says how many states of the code it holds. The drawn demo data are made where they are missing; the land
 cover tiles (Czech Republic to Dubai) are left out where they are missing.
 
 Example:

@@ -207,8 +207,8 @@ def report(results: list[dict[str, Any]]) -> str:
         rows.append([*setting, f'{result["purity"]:.2f}', *figures, ratio])
     header = ['noise', 'K', 'share', 'prior', 'clusters', 'purity', *METHODS, 'ours / plain']
     legend = (
-        'Purity: share of points whose two nearest neighbours are of their class. `*`: T is not diagonally dominant '
-        '(or nearly singular); the cell is left out of all means.'
+        'Purity: share of points whose two nearest neighbours are of their class. `*`: T is nearly singular, or the '
+        "largest entry of a row is not the class's own by design; the cell is left out of all means."
     )
     return '\n\n'.join([head, summary(results), '## All cells', legend, table(header, rows)])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -15,6 +14,7 @@ from mmengine.registry import init_default_scope
 
 import dlc_mmseg
 from adaptation_study.arguments import parse_arguments
+from adaptation_study.demo_data import make_demo_data
 from adaptation_study.repository import commit_file, git
 from adaptation_study.results import (
     Identity,
@@ -125,21 +125,6 @@ def write_tables(args: argparse.Namespace, identities: Identities) -> None:
     readme = args.repository / 'README.md'
     if update_readme(readme, text) and args.commit:
         _commit(args.repository, readme, 'README: adaptation tables of all results so far')
-
-
-def make_demo_data(repository: Path) -> None:
-    """Draw the demo data and cut them into tiles, as `make demo` does; what is there stays."""
-    raw, data = repository / 'data' / 'demo_raw', repository / 'data' / 'demo'
-    cut = ['--clip_size', '128', '--stride_size', '128']
-    commands = [
-        ['make-demo-data', '--out_dir', raw, '--seed', '0'],
-        ['convert-potsdam', '--dataset_path', raw / 'potsdam', '--out_dir', data / 'potsdam', *cut, '--bands', 'irrg'],
-        ['convert-vaihingen', '--dataset_path', raw / 'vaihingen', '--out_dir', data / 'vaihingen', *cut],
-    ]
-    program = [sys.executable, '-c', 'from dlc_mmseg.cli import console; console()']
-    drawn = (raw / 'demo_data.json').is_file()
-    for command in commands[1:] if drawn else commands:
-        subprocess.run([*program, *map(str, command)], check=True)
 
 
 def _commit(repository: Path, path: Path, message: str) -> None:

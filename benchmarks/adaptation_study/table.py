@@ -53,9 +53,11 @@ def format_table(data: str, rows: Mapping[str, Sequence[Result]]) -> str:
     every = [result for found in rows.values() for result in found]
     hours = sum(result.seconds for result in every) / 3600
     iterations = '/'.join(str(number) for number in sorted({result.iterations for result in every}))
+    states = len({result.code for result in every})
     caption = (
         f'**{DATA[data].title}**, {iterations} iterations, target validation tiles, last iteration, in percent; '
-        f'mean ± standard deviation over seeds ({len(every)} runs, {hours:.1f} h).'
+        f'mean ± standard deviation over seeds ({len(every)} runs, {hours:.1f} h, '
+        f'{states} state{"s" if states > 1 else ""} of the code).'
     )
     others = dict.fromkeys(chosen.baseline for name, chosen in VARIANTS.items() if rows.get(name))
     for start in (name for name in others if name != 'baseline'):
