@@ -234,19 +234,20 @@ def sample_of(size, labels=None, **meta):
     return sample
 
 
+@pytest.mark.parametrize('padding', [{}, {'pad_shape': (36, 28)}])  # as `data_preprocessor.test_cfg` makes it
 @pytest.mark.parametrize('slides', [False, True])
-def test_segments_as_the_model_does_and_takes_every_place_once(slides):
+def test_segments_as_the_model_does_and_takes_every_place_once(slides, padding):
     torch.manual_seed(0)
     config = toy.segmentor()
     if slides:
         config.test_cfg = {'mode': 'slide', 'crop_size': (16, 16), 'stride': (12, 8)}
     network = MODELS.build(config).eval()
     image = torch.randn(1, 3, 36, 28)
-    expected = network.predict(image.clone(), [sample_of((36, 28))])[0]
+    expected = network.predict(image.clone(), [sample_of((36, 28), **padding)])[0]
     rows, columns = torch.meshgrid(torch.arange(36), torch.arange(28), indexing='ij')
     labels = (rows * 28 + columns)[None]  # "true labels" that say where a point is
     sample, points = segment_with_points(
-        network, image, sample_of((36, 28), labels), feature_level=1, num_points=999,
+        network, image, sample_of((36, 28), labels, **padding), feature_level=1, num_points=999,
         generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
     torch.testing.assert_close(sample.seg_logits.data, expected.seg_logits.data, atol=1e-5, rtol=1e-5)
