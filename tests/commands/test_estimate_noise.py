@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 from tiny_domains import CLASSES, PALETTE, dataset_config, write_domain
 
 from dlc_mmseg.cli import main
+from dlc_mmseg.commands.estimate_noise import configure
 from dlc_mmseg.deploy import noise_estimation
 from dlc_mmseg.deploy.feature_points import segment_with_points
 from dlc_mmseg.deploy.noise_estimation import Points, collect_points, estimate_noise
@@ -203,6 +205,17 @@ def test_a_mistake_is_one_line(domain, monkeypatch, capsys, arguments, words):
     error = capsys.readouterr().err
     assert words in error
     assert error.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+    'name', ['label_suffix', 'max_images', 'feature_level', 'num_points', 'out_dir', 'cfg_options']
+)
+def test_options_of_two_words_take_both_spellings(name):
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    value = 'model.a=1' if name == 'cfg_options' else '3'
+    read = [parser.parse_args(['c', 'm', f'--{spelt}', value]) for spelt in (name, name.replace('_', '-'))]
+    assert read[0] == read[1] != parser.parse_args(['c', 'm'])
 
 
 def test_files_that_are_missing_or_broken(domain, capsys):
