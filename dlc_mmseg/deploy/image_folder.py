@@ -28,7 +28,7 @@ def config_dataset(config: Config) -> Any:
     labels = (dataset.get('data_prefix') or {}).get('seg_map_path')
     if not labels or not Path(dataset.get('data_root') or '', labels).is_dir():
         dataset = _unlabelled(dataset)
-    return _built(dataset, 'test_dataloader.dataset')
+    return _built(dataset, 'test_dataloader.dataset', 'give --images')
 
 
 def folder_dataset(
@@ -60,7 +60,8 @@ def folder_dataset(
         dataset['img_suffix'] = suffix
     if label_suffix is not None:
         dataset['seg_map_suffix'] = label_suffix
-    return _built(dataset if labels is not None else _unlabelled(dataset), str(images))
+    remedy = 'take a config whose test data are of a type that lists folders, such as BaseSegDataset'
+    return _built(dataset if labels is not None else _unlabelled(dataset), str(images), remedy)
 
 
 def _described(config: Config) -> dict[str, Any]:
@@ -87,12 +88,12 @@ def _loads_labels(step: Mapping[str, Any]) -> bool:
     return name.startswith('Load') and 'Annotation' in name
 
 
-def _built(dataset: dict[str, Any], name: str) -> Any:
+def _built(dataset: dict[str, Any], name: str, remedy: str) -> Any:
     try:
-        built = DATASETS.build({**dataset, 'test_mode': True})
+        built = DATASETS.build({**dataset, 'test_mode': True, 'serialize_data': False})  # nothing cannot be serialised
     except Exception as error:  # datasets of any kind
-        reason = ' '.join(str(error).split())[:200]
-        raise UserError(f'{name}: cannot be read as a {dataset.get("type")} ({reason}): give --images') from error
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f'{name}: cannot be read as a {dataset.get("type")} ({reason}): {remedy}') from error
     if not len(built):
         suffix = getattr(built, 'img_suffix', '')
         raise UserError(f'{name}: no images that end in {suffix!r}: give another folder or suffix')

@@ -218,6 +218,23 @@ def test_options_of_two_words_take_both_spellings(name):
     assert read[0] == read[1] != parser.parse_args(['c', 'm'])
 
 
+def test_a_folder_without_images(domain, capsys):
+    root, _, checkpoint = domain
+    config = write_config(root, plain_model(), dataset_config(root / 'tiles', serialize_data=True))  # the default
+    (root / 'empty').mkdir()
+    assert estimate(config, checkpoint, '--images', root / 'empty') == 2
+    assert f"{root / 'empty'}: no images that end in '.png'" in capsys.readouterr().err
+
+
+def test_a_type_that_lists_no_folder(domain, capsys):
+    root, _, checkpoint = domain
+    dataset = dataset_config(root / 'tiles', type='PascalVOCDataset', metainfo=None, ann_file='val.txt')
+    assert estimate(write_config(root, plain_model(), dataset), checkpoint, '--images', root / 'tiles' / 'img') == 2
+    error = capsys.readouterr().err
+    assert 'cannot be read as a PascalVOCDataset (AssertionError): take a config whose' in error
+    assert '--images' not in error
+
+
 def test_files_that_are_missing_or_broken(domain, capsys):
     root, config, checkpoint = domain
     (root / 'tiles/img/t01.png').write_bytes(b'no image')
