@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
+from dlc_mmseg.datasets.domain import leaf_datasets
 from dlc_mmseg.errors import UserError
+
+_READING = {'test_mode': True, 'serialize_data': False}  # an empty list cannot be serialised
 
 
 def config_dataset(config: Config) -> Any:
@@ -24,11 +27,7 @@ def config_dataset(config: Config) -> Any:
     Raises:
         UserError: If the config names none, or it holds no images.
     """
-    dataset = _described(config)
-    labels = (dataset.get('data_prefix') or {}).get('seg_map_path')
-    if not labels or not Path(dataset.get('data_root') or '', labels).is_dir():
-        dataset = _unlabelled(dataset)
-    return _built(dataset, 'test_dataloader.dataset', 'give --images')
+    return _built(_each(_described(config), _without_missing_labels), 'test_dataloader.dataset', 'give --images')
 
 
 def folder_dataset(
@@ -53,7 +52,7 @@ def folder_dataset(
     for folder in filter(None, (images, labels)):
         if not folder.is_dir():
             raise UserError(f'{folder}: no such folder: give one that exists')
-    dataset = {key: value for key, value in _described(config).items() if key not in ('data_root', 'indices')}
+    dataset = {key: value for key, value in _first(_described(config)).items() if key not in ('data_root', 'indices')}
     dataset['ann_file'] = ''
     dataset['data_prefix'] = {'img_path': str(images), **({} if labels is None else {'seg_map_path': str(labels)})}
     if suffix is not None:
@@ -65,16 +64,37 @@ def folder_dataset(
 
 
 def _described(config: Config) -> dict[str, Any]:
-    """Config of the test or validation dataset, out of its wrappers."""
+    """Config of the test or validation dataset."""
     for name in ('test_dataloader', 'val_dataloader'):
         dataset = (config.get(name) or {}).get('dataset')
-        while isinstance(dataset, Mapping) and ('dataset' in dataset or 'datasets' in dataset):
-            dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
         if dataset:
             return {**dataset}
     raise UserError(
         'the config has neither test_dataloader nor val_dataloader, whose classes and pipeline are needed: give it one'
     )
+
+
+def _first(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Config of the first dataset below any wrappers."""
+    while 'dataset' in dataset or 'datasets' in dataset:
+        dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
+    return dataset
+
+
+def _each(dataset: Mapping[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Config with every part of a concatenation changed; out of wrappers that repeat or mix."""
+    if 'dataset' in dataset:
+        return _each(dataset['dataset'], change)
+    if 'datasets' in dataset:
+        return {**dataset, 'datasets': [_each(part, change) for part in dataset['datasets']]}
+    return change({**dataset})
+
+
+def _without_missing_labels(dataset: dict[str, Any]) -> dict[str, Any]:
+    labels = (dataset.get('data_prefix') or {}).get('seg_map_path')
+    if labels and Path(dataset.get('data_root') or '', labels).is_dir():
+        return dataset
+    return _unlabelled(dataset)
 
 
 def _unlabelled(dataset: dict[str, Any]) -> dict[str, Any]:
@@ -90,11 +110,12 @@ def _loads_labels(step: Mapping[str, Any]) -> bool:
 
 def _built(dataset: dict[str, Any], name: str, remedy: str) -> Any:
     try:
-        built = DATASETS.build({**dataset, 'test_mode': True, 'serialize_data': False})  # nothing cannot be serialised
+        built = DATASETS.build(_each(dataset, lambda part: {**part, **_READING}))
     except Exception as error:  # datasets of any kind
         reason = ' '.join(str(error).split())[:200] or type(error).__name__
         raise UserError(f'{name}: cannot be read as a {dataset.get("type")} ({reason}): {remedy}') from error
-    if not len(built):
-        suffix = getattr(built, 'img_suffix', '')
-        raise UserError(f'{name}: no images that end in {suffix!r}: give another folder or suffix')
+    for leaf in leaf_datasets(built):
+        if not len(leaf):
+            folder, suffix = leaf.data_prefix.get('img_path'), getattr(leaf, 'img_suffix', '')
+            raise UserError(f'{folder}: no images that end in {suffix!r}: give another folder or suffix')
     return built

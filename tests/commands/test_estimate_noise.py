@@ -163,6 +163,21 @@ def test_test_data_without_a_label_folder(domain):
     assert json.loads((root / 'out' / 'noise.json').read_text())['true_transition'] is None
 
 
+def test_all_parts_of_concatenated_test_data(domain):
+    root, _, checkpoint = domain
+    write_domain(root / 'more', [{1: 10}] * 2)
+    parts = [dataset_config(root / 'tiles'), dataset_config(root / 'more')]
+    repeated = {'type': 'RepeatDataset', 'times': 3, 'dataset': parts[1]}
+    config = write_config(root, plain_model(), {'type': 'ConcatDataset', 'datasets': [parts[0], repeated]})
+    assert estimate(config, checkpoint, '--out_dir', root / 'out') == 0
+    content = json.loads((root / 'out' / 'noise.json').read_text())
+    assert content['images'] == 3 + 2
+    assert np.sum(content['confusion_counts']) == 5 * 256
+    (root / 'more' / 'lbl').rename(root / 'elsewhere')
+    assert estimate(config, checkpoint, '--out_dir', root / 'out') == 0
+    assert np.sum(json.loads((root / 'out' / 'noise.json').read_text())['confusion_counts']) == 3 * 256
+
+
 def test_our_own_model_shows_what_it_learnt(tmp_path):
     write_domain(tmp_path / 'tiles', [{1: 60, 2: 40}])
     config = write_config(tmp_path, toy.dlc(), dataset_config(tmp_path / 'tiles'))
