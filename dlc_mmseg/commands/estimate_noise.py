@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', metavar='CHECKPOINT', type=Path, help='its checkpoint')
     help_images = "folder of images, subfolders included (default: the config's test data)"
     add_option(parser, 'images', metavar='DIR', type=Path, help=help_images)
-    add_option(parser, 'suffix', help="how image names end, such as .tif (default: as in the config's test data)")
+    add_option(parser, 'suffix', help="how image names end, such as .tif (default: as in the config's data)")
     help_labels = "folder of label images for --images, in the encoding of the config's data; used to compare only"
     add_option(parser, 'labels', metavar='DIR', type=Path, help=help_labels)
     add_option(parser, 'label_suffix', metavar='SUFFIX', help='how names of label images end, likewise')

@@ -1,4 +1,4 @@
-"""A config's test data, or any folder of images read as the config's test pipeline reads them."""
+"""A config's test data, or any folder of images read as the config reads its own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dlc_mmseg.datasets.domain import leaf_datasets
 from dlc_mmseg.errors import UserError
 
 _READING = {'test_mode': True, 'serialize_data': False}  # an empty list cannot be serialised
+_LABELLING = ('type', 'metainfo', 'seg_map_suffix', 'reduce_zero_label', 'ignore_index')
 
 
 def config_dataset(config: Config) -> Any:
@@ -27,13 +28,21 @@ def config_dataset(config: Config) -> Any:
     Raises:
         UserError: If the config names none, or it holds no images.
     """
-    return _built(_each(_described(config), _without_missing_labels), 'test_dataloader.dataset', 'give --images')
+    dataset = _tested(config)
+    if dataset is None:
+        raise UserError(
+            'the config has neither test_dataloader nor val_dataloader, whose images to take: give --images'
+        )
+    return _built(_each(dataset, _without_missing_labels), 'test_dataloader.dataset', 'give --images')
 
 
 def folder_dataset(
     config: Config, images: Path, labels: Path | None, *, suffix: str | None = None, label_suffix: str | None = None
 ) -> Any:
     """All images below a folder, with the classes and the pipeline of the config's test data.
+
+    Of a config that tests on nothing, the target to train on gives the classes and how images are loaded, the source
+    how labels are.
 
     Args:
         config: A whole config.
@@ -47,12 +56,14 @@ def folder_dataset(
         The dataset.
 
     Raises:
-        UserError: If a folder is missing or holds no images of that suffix.
+        UserError: If a folder is missing or holds no images of that suffix, or the config describes no data.
     """
     for folder in filter(None, (images, labels)):
         if not folder.is_dir():
             raise UserError(f'{folder}: no such folder: give one that exists')
-    dataset = {key: value for key, value in _first(_described(config)).items() if key not in ('data_root', 'indices')}
+    tested = _tested(config)
+    described = _first(tested) if tested is not None else _trained(config, labelled=labels is not None)
+    dataset = {key: value for key, value in described.items() if key not in ('data_root', 'indices')}
     dataset['ann_file'] = ''
     dataset['data_prefix'] = {'img_path': str(images), **({} if labels is None else {'seg_map_path': str(labels)})}
     if suffix is not None:
@@ -63,15 +74,29 @@ def folder_dataset(
     return _built(dataset if labels is not None else _unlabelled(dataset), str(images), remedy)
 
 
-def _described(config: Config) -> dict[str, Any]:
-    """Config of the test or validation dataset."""
-    for name in ('test_dataloader', 'val_dataloader'):
-        dataset = (config.get(name) or {}).get('dataset')
-        if dataset:
-            return {**dataset}
-    raise UserError(
-        'the config has neither test_dataloader nor val_dataloader, whose classes and pipeline are needed: give it one'
-    )
+def _tested(config: Config) -> Mapping[str, Any] | None:
+    """Config of the test or validation dataset; None if there is none."""
+    datasets = ((config.get(name) or {}).get('dataset') for name in ('test_dataloader', 'val_dataloader'))
+    return next(filter(None, datasets), None)
+
+
+def _trained(config: Config, *, labelled: bool) -> dict[str, Any]:
+    """Config of the target to train on, with a test pipeline; labels are read as those of the source."""
+    pair = (config.get('train_dataloader') or {}).get('dataset') or {}
+    while 'dataset' in pair:
+        pair = pair['dataset']
+    if not {'source', 'target'} <= pair.keys():
+        raise UserError(
+            'the config has no test_dataloader, val_dataloader or PairedDomainDataset, whose classes and pipeline are '
+            'needed: give it one'
+        )
+    source, target = _first(pair['source']), _first(pair['target'])
+    pipeline = [step for step in target.get('pipeline', []) if _loads(step) and not _loads_labels(step)]
+    if labelled:
+        pipeline += filter(_loads_labels, source.get('pipeline', []))
+        target = {key: value for key, value in target.items() if key not in _LABELLING}
+        target |= {key: source[key] for key in _LABELLING if key in source}
+    return {**target, 'pipeline': [*pipeline, {'type': 'PackSegInputs'}]}
 
 
 def _first(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -103,9 +128,12 @@ def _unlabelled(dataset: dict[str, Any]) -> dict[str, Any]:
     return {**dataset, 'pipeline': pipeline, 'data_prefix': prefix}
 
 
+def _loads(step: Mapping[str, Any]) -> bool:
+    return str(step['type']).rpartition('.')[2].startswith('Load')
+
+
 def _loads_labels(step: Mapping[str, Any]) -> bool:
-    name = str(step['type']).rpartition('.')[2]
-    return name.startswith('Load') and 'Annotation' in name
+    return _loads(step) and 'Annotation' in str(step['type'])
 
 
 def _built(dataset: dict[str, Any], name: str, remedy: str) -> Any:

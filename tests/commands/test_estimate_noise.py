@@ -15,7 +15,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from PIL import Image
-from tiny_domains import CLASSES, PALETTE, dataset_config, write_domain
+from tiny_domains import AUGMENT, CLASSES, PACK, PALETTE, dataset_config, write_domain
 
 from dlc_mmseg.cli import main
 from dlc_mmseg.commands.estimate_noise import configure
@@ -156,6 +156,32 @@ def test_labels_of_a_folder_are_compared(domain, tmp_path):
     assert content['confusion_counts'] == counted(config, checkpoint).tolist()
 
 
+@pytest.mark.parametrize('labels', [[], ['--labels', 'city/lbl']])
+def test_a_folder_for_a_config_that_only_trains(tmp_path, monkeypatch, labels):
+    monkeypatch.chdir(tmp_path)
+    write_domain(tmp_path / 'city', [{0: 9, 1: 100, 3: 47}, {2: 256}], channels=4)  # 0 is no class here, 3 is class 2
+    load = {'type': 'LoadImageFromFile', 'color_type': 'unchanged'}
+    steps = {
+        'source': [load, {'type': 'LoadAnnotations', 'imdecode_backend': 'pillow'}, *AUGMENT, PACK],
+        'target': [load, {'type': 'LoadAnnotations'}, *AUGMENT, PACK],  # of a target it is left out
+    }
+    domains = {name: dataset_config(tmp_path / 'elsewhere', pipeline=steps[name], indices=1) for name in steps}
+    domains['source'].update(reduce_zero_label=True, img_suffix='.tif')
+    del domains['target']['seg_map_suffix']
+    config = tmp_path / 'config.py'
+    loader = {**LOADER, 'dataset': {'type': 'PairedDomainDataset', **domains}}
+    Config({'model': plain_model(4), 'train_dataloader': loader}).dump(str(config))
+    checkpoint = write_checkpoint(tmp_path, plain_model(4))
+    assert estimate(config, checkpoint, '--images', 'city/img', *labels) == 0
+    content = json.loads((tmp_path / 'noise' / 'noise.json').read_text())
+    assert content['images'] == 2
+    assert sum(content['predicted_pixels']) == 2 * 256  # nothing is cropped
+    if labels:
+        assert np.sum(content['confusion_counts'], axis=1).tolist() == [100, 256, 47]
+    else:
+        assert content['confusion_counts'] is None
+
+
 def test_test_data_without_a_label_folder(domain):
     root, config, checkpoint = domain
     (root / 'tiles' / 'lbl').rename(root / 'elsewhere')
@@ -208,7 +234,8 @@ def test_the_same_seed_gives_the_same_file(domain):
         (['--estimator', 'likelihood', '--feature-level', '2'], 'feature level 2: the backbone has 2, 0 to 1'),
         (['--images', 'tiles/img', '--labels', 'wrong'], 'wrong: no such folder'),
         (['--images', 'tiles/img', '--labels', 'tiles/img', '--label-suffix', '.gif'], 't00.png: cannot be read'),
-        (['--cfg-options', 'test_dataloader=None'], 'neither test_dataloader nor val_dataloader'),
+        (['--cfg-options', 'test_dataloader=None'], 'val_dataloader, whose images to take: give --images'),
+        (['--images', 'tiles/img', '--cfg-options', 'test_dataloader=None'], 'or PairedDomainDataset, whose classes'),
         (['--cfg-options', 'model.decode_head.num_classes=4'], 'does not fit the model'),
         (['--out_dir', 'model.pth'], 'give a folder that can be written'),
     ],
