@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -90,20 +92,20 @@ def run(args: argparse.Namespace) -> None:
         suffixes = {'suffix': args.suffix, 'label_suffix': args.label_suffix}
         dataset = folder_dataset(config, args.images, args.labels, **suffixes)
     model = load_model(config, args.checkpoint, args.device)
+    classes = [str(name) for name in dataset.metainfo['classes']]
+    with _writing(args.out_dir):
+        args.out_dir.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=args.out_dir).close()
     points = collect_points(
         model,
         dataset,
+        num_classes=len(classes),
         feature_level=args.feature_level,
         num_points=0 if args.estimator == 'probabilities' else args.num_points,
         max_images=args.max_images,
         seed=args.seed,
         progress=progress_bar,
     )
-    classes = [str(name) for name in dataset.metainfo['classes']]
-    if len(classes) != len(points.pixels):
-        raise UserError(
-            f'{args.config}: the model has {len(points.pixels)} classes, its test data name {len(classes)}: correct one'
-        )
     noise = estimate_noise(points, estimator=args.estimator, seed=args.seed)
     print('\n'.join(describe(points, noise, classes)))
     learnt = None
@@ -121,13 +123,18 @@ def _write(
     content = {'options': options, **summarise(points, noise, classes)}
     if learnt is not None:
         content['learnt_transition'] = [[round(value, 6) for value in row] for row in learnt.tolist()]
-    try:
-        args.out_dir.mkdir(parents=True, exist_ok=True)
+    with _writing(args.out_dir):
         Image.fromarray(picture).save(args.out_dir / 'noise.png')
         (args.out_dir / 'noise.json').write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-    except OSError as error:
-        raise UserError(f'{args.out_dir}: {error.strerror or error}: give a folder that can be written') from error
     print(f'\nwritten: {args.out_dir / "noise.png"}, {args.out_dir / "noise.json"}')
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f'{folder}: {error.strerror or error}: give a folder that can be written') from error
 
 
 def _at_least(lowest: int) -> Callable[[str], int]:

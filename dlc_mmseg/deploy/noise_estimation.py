@@ -106,6 +106,7 @@ def collect_points(
     model: BaseSegmentor,
     dataset: Any,
     *,
+    num_classes: int | None = None,
     feature_level: int | None = None,
     num_points: int = 15000,
     max_images: int | None = None,
@@ -117,6 +118,7 @@ def collect_points(
     Args:
         model: A model in evaluation mode; large images are slid as its ``test_cfg`` says.
         dataset: A dataset with a test pipeline, with or without labels.
+        num_classes: Classes that the dataset names; None does not compare them with the model's.
         feature_level: Which of the backbone's outputs gives the features; 0 is the shallowest, -1 the deepest. None
             takes 1, or the only one: fine enough for many points, and some way before the decision.
         num_points: Points to draw at most. 0 draws none, which is enough for 'probabilities', and takes models
@@ -129,7 +131,8 @@ def collect_points(
         The points, with counts over all pixels of the images.
 
     Raises:
-        UserError: If an image cannot be read or, points being wanted, the backbone has no such level.
+        UserError: If an image cannot be read, its labels are not of its size, the model has another number of classes
+            or, points being wanted, the backbone has no such level.
     """
     network = inference_network(model) if num_points else None
     generator = torch.Generator().manual_seed(seed)
@@ -147,6 +150,11 @@ def collect_points(
             )
             points = smallest([points, drawn], num_points) if len(points.keys) else drawn
         counts = _count(sample)
+        if num_classes not in (None, len(counts.pixels)):
+            raise UserError(
+                f'the model has {len(counts.pixels)} classes, its test data name {num_classes}: correct num_classes of '
+                f'its heads or metainfo.classes of the data'
+            )
         totals = counts if totals is None else _Counts(*(a + b for a, b in zip(totals, counts, strict=True)))
     assert totals is not None  # `spread` refuses an empty dataset
     labels, true = points.places.unbind(dim=1)
@@ -236,4 +244,8 @@ def _read(dataset: Any, index: int) -> dict[str, list[Any]]:
     except Exception as error:  # a pipeline may raise anything
         path, reason = dataset.get_data_info(index)['img_path'], ' '.join(str(error).split())[:200]
         raise UserError(f'{path}: cannot be read ({reason}): repair or remove it or its label file') from error
+    sample = item['data_samples']
+    if 'gt_sem_seg' in sample and (found := tuple(sample.gt_sem_seg.data.shape)) != (1, *sample.ori_shape):
+        path, wanted = dataset.get_data_info(index)['seg_map_path'], (1, *sample.ori_shape)
+        raise UserError(f'{path}: labels of shape {found}, not {wanted}: give one channel as large as the image')
     return {'inputs': [item['inputs']], 'data_samples': [item['data_samples']]}

@@ -277,8 +277,9 @@ def test_a_type_that_lists_no_folder(domain, capsys):
     assert '--images' not in error
 
 
-def test_files_that_are_missing_or_broken(domain, capsys):
+def test_files_that_are_missing_or_broken(domain, monkeypatch, capsys):
     root, config, checkpoint = domain
+    monkeypatch.chdir(root)
     (root / 'tiles/img/t01.png').write_bytes(b'no image')
     assert estimate(root / 'none.py', checkpoint) == 2
     assert estimate(config, root / 'none.pth') == 2
@@ -289,8 +290,28 @@ def test_files_that_are_missing_or_broken(domain, capsys):
         assert words in line
 
 
-def test_a_model_whose_classes_are_not_those_of_the_data(domain, capsys):
+@pytest.mark.parametrize('shape', [(16, 8), (16, 16, 3)])
+@pytest.mark.parametrize('estimator', ['probabilities', 'likelihood'])
+def test_labels_of_another_size_or_of_several_channels(domain, capsys, shape, estimator):
+    root, config, checkpoint = domain
+    Image.fromarray(np.zeros(shape, np.uint8)).save(root / 'tiles/lbl/t01.png')
+    assert estimate(config, checkpoint, '--estimator', estimator, '--out_dir', root / 'out') == 2
+    error = capsys.readouterr().err
+    assert f'{root / "tiles/lbl/t01.png"}: labels of shape' in error
+    assert error.count('\n') == 1
+
+
+def test_a_folder_that_cannot_be_written_is_found_first(domain, capsys):
+    root, config, checkpoint = domain
+    (root / 'tiles/img/t00.png').write_bytes(b'no image')
+    assert estimate(config, checkpoint, '--out_dir', root / 'model.pth') == 2
+    assert 'model.pth: File exists: give a folder that can be written' in capsys.readouterr().err
+
+
+def test_a_model_whose_classes_are_not_those_of_the_data(domain, monkeypatch, capsys):
     root, _, checkpoint = domain
+    monkeypatch.chdir(root)
+    (root / 'tiles/img/t01.png').write_bytes(b'no image')  # the first one shows it
     wrong = dataset_config(root / 'tiles', metainfo={'classes': CLASSES[:2], 'palette': PALETTE[:2]})
     assert estimate(write_config(root, plain_model(), wrong), checkpoint) == 2
     assert 'the model has 3 classes, its test data name 2' in capsys.readouterr().err
