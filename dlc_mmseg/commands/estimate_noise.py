@@ -24,8 +24,9 @@ from dlc_mmseg.deploy.predicting import load_model
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 
-_EPILOG = """Any MMSegmentation segmentor will do. Of a DLCSegmentor the network is taken that its config predicts
-with, and the T that it learnt stands beside the estimate. Prints tables, writes noise.png and noise.json.
+_EPILOG = """Any MMSegmentation segmentor will do; its probabilities are those of the softmax, sigmoids or masks that
+its head is trained with. Of a DLCSegmentor the network is taken that its config predicts with, and the T that it learnt
+stands beside the estimate. Prints tables, writes noise.png and noise.json.
 
 example:
   dlc-mmseg estimate-noise configs/dlc_demo.py work_dirs/demo/seed0/dlc_demo/iter_640.pth

@@ -10,12 +10,15 @@ import pytest
 import torch
 import toy
 from mmengine.config import Config
+from mmengine.model import BaseModule
 from mmengine.structures import PixelData
+from mmseg.models.decode_heads import FCNHead, Mask2FormerHead
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from PIL import Image
 from tiny_domains import AUGMENT, CLASSES, PACK, PALETTE, dataset_config, write_domain
+from torch import nn
 
 from dlc_mmseg.cli import main
 from dlc_mmseg.commands.estimate_noise import configure
@@ -23,6 +26,7 @@ from dlc_mmseg.deploy import noise_estimation
 from dlc_mmseg.deploy.feature_points import segment_with_points
 from dlc_mmseg.deploy.noise_estimation import Points, collect_points, estimate_noise
 from dlc_mmseg.deploy.noise_report import describe, summarise
+from dlc_mmseg.deploy.stored_scores import stored_scores
 from dlc_mmseg.errors import UserError
 
 LOADER = {'batch_size': 1, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler'}}
@@ -487,6 +491,85 @@ def test_one_channel_of_logits_means_two_classes(num_points):
             expected[:, label] += torch.stack([1 - prob[labelled], prob[labelled]]).double().sum(dim=1)
     torch.testing.assert_close(points.expected, expected, rtol=1e-5, atol=1e-3)
     assert points.pixels.sum() == 16 * 16 + 64 * 48
+
+
+@MODELS.register_module()
+class ToyMaskHead(Mask2FormerHead):
+    """Mask classification of a few queries, without MMDetection's layers."""
+
+    def __init__(self):
+        BaseModule.__init__(self)
+        self.num_classes, self.align_corners, self.out_channels = 3, False, 3
+        self.masks, self.classes = nn.Conv2d(8, 6, 1), nn.Parameter(3 * torch.randn(6, 4))
+
+    def forward(self, features, samples):
+        return [self.classes.expand(len(samples), -1, -1)], [5 * self.masks(features[-1])]
+
+
+@MODELS.register_module()
+class ToyFlippedHead(FCNHead):
+    """A head that stores something of its own."""
+
+    def predict_by_feat(self, seg_logits, metas):
+        return -super().predict_by_feat(seg_logits, metas)
+
+
+DICE = {'type': 'DiceLoss'}  # of sigmoids by default
+SIGMOID = {'type': 'CrossEntropyLoss', 'use_sigmoid': True}
+SOFTMAX = {'type': 'CrossEntropyLoss'}
+
+
+@pytest.mark.parametrize(
+    ('head', 'probs'),
+    [
+        ({'type': 'ToyMaskHead'}, lambda scores: scores / scores.sum(1, keepdim=True)),
+        (
+            {'loss_decode': [SIGMOID, DICE]},
+            lambda scores: scores.sigmoid() / scores.sigmoid().sum(1, keepdim=True),
+        ),
+        ({'loss_decode': [SOFTMAX, DICE]}, lambda scores: scores.softmax(1)),
+        ({'loss_decode': {'type': 'TverskyLoss'}}, lambda scores: scores.softmax(1)),
+    ],
+)
+def test_probabilities_are_those_that_the_head_is_trained_for(head, probs):
+    torch.manual_seed(0)
+    config = plain_model()
+    config['decode_head'] = head if 'type' in head else {**config['decode_head'], **head}
+    model = MODELS.build(config).eval()
+    points = collect_points(model, TwoImages(), num_points=0)
+    expected = torch.zeros(3, 3, dtype=torch.float64)
+    for item in TwoImages():
+        batch = model.data_preprocessor({'inputs': [item['inputs']], 'data_samples': [item['data_samples']]})
+        scores = model.encode_decode(batch['inputs'], [{'img_shape': item['inputs'].shape[1:]}]).detach()
+        for label in range(3):
+            labelled = scores.argmax(1) == label
+            expected[:, label] += probs(scores).movedim(1, -1)[labelled].double().sum(0)
+    torch.testing.assert_close(points.expected, expected, rtol=1e-5, atol=1e-3)
+    assert int(points.pixels.sum()) == pytest.approx(float(points.expected.sum()))
+
+
+def test_several_resolutions_give_logits_of_a_softmax():
+    part = {'type': 'DAFormerHead', 'num_classes': 3, 'in_channels': [8, 8], 'in_index': [0, 1], 'channels': 8,
+            'embed_dims': 8}  # fmt: skip
+    head = {'type': 'HRDAHead', 'head': part, 'scale_attention': {**part, 'fusion': 'conv'}}
+    network = {**toy.segmentor(), 'type': 'HRDAEncoderDecoder', 'decode_head': head, 'crop_size': (16, 16)}
+    assert stored_scores(MODELS.build(network)) == 'softmax'
+    assert stored_scores(MODELS.build(toy.dlc(segmentor=network))) == 'softmax'
+
+
+@pytest.mark.parametrize('head', [{'type': 'ToyFlippedHead'}, {'loss_decode': [SIGMOID, SOFTMAX]}])
+def test_scores_of_unknown_meaning_leave_the_neighbours(domain, capsys, head):
+    root, _, _ = domain
+    model = plain_model()
+    model['decode_head'].update(head)
+    config, checkpoint = write_config(root, model, dataset_config(root / 'tiles')), write_checkpoint(root, model)
+    assert estimate(config, checkpoint, '--out_dir', root / 'out') == 2
+    assert 'take --estimator likelihood' in capsys.readouterr().err
+    assert estimate(config, checkpoint, '--out_dir', root / 'out', '--estimator', 'likelihood') == 0
+    assert json.loads((root / 'out' / 'noise.json').read_text())['mean_probability'] is None
+    points = collect_points(MODELS.build(model).eval(), TwoImages())
+    with pytest.raises(UserError, match='estimator likelihood'):
+        estimate_noise(points)
 
 
 def test_hopeless_points_are_reported_as_such():
