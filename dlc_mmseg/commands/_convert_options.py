@@ -6,13 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from dlc_mmseg.commands._spelling import add_option
 from dlc_mmseg.errors import UserError
-
-
-def add_option(parser: argparse.ArgumentParser, name: str, **settings: object) -> None:
-    """Add ``--some_name``, spelt ``--some-name`` as well."""
-    spellings = dict.fromkeys([f'--{name}', f'--{name.replace("_", "-")}'])
-    parser.add_argument(*spellings, **settings)  # type: ignore[arg-type]
 
 
 def add_cutting_options(parser: argparse.ArgumentParser, out_dir: str, dataset_path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from dlc_mmseg.commands import _convert_options as options
+from dlc_mmseg.commands._spelling import add_option
 from dlc_mmseg.converters.isprs import convert_isprs
 from dlc_mmseg.converters.potsdam import POTSDAM
 
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     options.add_cutting_options(parser, 'data/potsdam', packages)
     help_text = 'images to convert (default: those that are there)'
-    options.add_option(parser, 'bands', choices=tuple(_BANDS), help=help_text)
+    add_option(parser, 'bands', choices=tuple(_BANDS), help=help_text)
     options.add_isprs_options(parser)
 
 

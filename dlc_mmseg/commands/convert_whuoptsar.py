@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from dlc_mmseg.commands import _convert_options as options
+from dlc_mmseg.commands._spelling import add_option
 from dlc_mmseg.converters.whuoptsar import WhuOptSarReading, convert_whuoptsar
 from dlc_mmseg.errors import UserError
 
@@ -29,39 +30,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
     packages = 'folder with optical/, sar/ and lbl/, each a folder or a zip archive of NH49E001013.tif and so on'
     options.add_cutting_options(parser, 'data/whu-opt-sar', packages)
     help_text = 'images to convert (default: those that are there)'
-    options.add_option(parser, 'modalities', choices=tuple(_MODALITIES), help=help_text)
+    add_option(parser, 'modalities', choices=tuple(_MODALITIES), help=help_text)
     for part in ('train', 'val'):
         help_text = f'text file with the {part} scenes, one per line; both lists or none'
-        options.add_option(parser, f'{part}_ids', type=Path, metavar='FILE', help=help_text)
+        add_option(parser, f'{part}_ids', type=Path, metavar='FILE', help=help_text)
     _add_reading_options(parser)
     help_text = 'share of pixels per label with a code other than 0, 10, .., 70 that is ignored (default: 0)'
-    options.add_option(parser, 'max_unknown', type=float, default=0.0, metavar='SHARE', help=help_text)
+    add_option(parser, 'max_unknown', type=float, default=0.0, metavar='SHARE', help=help_text)
     help_text = 'pixels by which the files of a scene may differ in size; the common part is kept (default: 0)'
-    options.add_option(parser, 'max_size_difference', type=int, default=0, metavar='N', help=help_text)
+    add_option(parser, 'max_size_difference', type=int, default=0, metavar='N', help=help_text)
     help_text = 'leave out scenes that lack an image or the label instead of stopping'
-    options.add_option(parser, 'skip_incomplete', action='store_true', help=help_text)
+    add_option(parser, 'skip_incomplete', action='store_true', help=help_text)
 
 
 def _add_reading_options(parser: argparse.ArgumentParser) -> None:
     help_text = '7: code 70, others, becomes 0, as in the release of DLC (default); 8: it becomes 7'
-    options.add_option(parser, 'num_classes', type=int, choices=(7, 8), default=7, help=help_text)
+    add_option(parser, 'num_classes', type=int, choices=(7, 8), default=7, help=help_text)
     help_text = (
         'which bands of the optical files, counted from 1, are red, green and blue (default: 3 2 1, '
         'as the authors of the data set say; band 4 is near infrared)'
     )
-    options.add_option(
-        parser, 'rgb_bands', type=int, nargs=3, default=(3, 2, 1), metavar=('R', 'G', 'B'), help=help_text
-    )
+    add_option(parser, 'rgb_bands', type=int, nargs=3, default=(3, 2, 1), metavar=('R', 'G', 'B'), help=help_text)
     help_text = '3: colours (default); 4: and near infrared, PNG with four channels'
-    options.add_option(parser, 'optical_channels', type=int, choices=(3, 4), default=3, help=help_text)
+    add_option(parser, 'optical_channels', type=int, choices=(3, 4), default=3, help=help_text)
     help_text = '3: the radar band three times, for networks that see both (default); 1: once'
-    options.add_option(parser, 'sar_channels', type=int, choices=(1, 3), default=3, help=help_text)
+    add_option(parser, 'sar_channels', type=int, choices=(1, 3), default=3, help=help_text)
     for name in ('optical', 'sar'):
         help_text = (
             f'values of {name} files that become 0 and 255 (default: 2nd and 98th percentile of each band of a '
             'scene, 0 being no data); files of 8 bits are taken as they are'
         )
-        options.add_option(parser, f'{name}_range', type=float, nargs=2, metavar=('LOW', 'HIGH'), help=help_text)
+        add_option(parser, f'{name}_range', type=float, nargs=2, metavar=('LOW', 'HIGH'), help=help_text)
 
 
 def _reading(args: argparse.Namespace) -> WhuOptSarReading:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from PIL import Image
 
 from dlc_mmseg.commands._config_file import read_config
 from dlc_mmseg.commands._progress import progress_bar
+from dlc_mmseg.commands._spelling import add_option
 from dlc_mmseg.deploy.image_folder import config_dataset, folder_dataset
 from dlc_mmseg.deploy.noise_estimation import NoiseEstimate, Points, collect_points, estimate_noise
 from dlc_mmseg.deploy.noise_report import describe, draw, summarise
@@ -21,8 +24,9 @@ from dlc_mmseg.deploy.predicting import load_model
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 
-_EPILOG = """Any MMSegmentation segmentor will do. Of a DLCSegmentor the network is taken that its config predicts
-with, and the T that it learnt stands beside the estimate. Prints tables, writes noise.png and noise.json.
+_EPILOG = """Any MMSegmentation segmentor will do; its probabilities are those of the softmax, sigmoids or masks that
+its head is trained with. Of a DLCSegmentor the network is taken that its config predicts with, and the T that it learnt
+stands beside the estimate. Prints tables, writes noise.png and noise.json.
 
 example:
   dlc-mmseg estimate-noise configs/dlc_demo.py work_dirs/demo/seed0/dlc_demo/iter_640.pth
@@ -44,30 +48,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', metavar='CONFIG', type=Path, help='config of the model')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', type=Path, help='its checkpoint')
     help_images = "folder of images, subfolders included (default: the config's test data)"
-    parser.add_argument('--images', metavar='DIR', type=Path, help=help_images)
-    parser.add_argument('--suffix', help="how image names end, such as .tif (default: as in the config's test data)")
+    add_option(parser, 'images', metavar='DIR', type=Path, help=help_images)
+    add_option(parser, 'suffix', help="how image names end, such as .tif (default: as in the config's data)")
     help_labels = "folder of label images for --images, in the encoding of the config's data; used to compare only"
-    parser.add_argument('--labels', metavar='DIR', type=Path, help=help_labels)
-    parser.add_argument('--label-suffix', metavar='SUFFIX', help='how names of label images end, likewise')
+    add_option(parser, 'labels', metavar='DIR', type=Path, help=help_labels)
+    add_option(parser, 'label_suffix', metavar='SUFFIX', help='how names of label images end, likewise')
     help_most = 'images to take at most, evenly spread (default: all)'
-    parser.add_argument('--max-images', metavar='N', type=_at_least(1), help=help_most)
+    add_option(parser, 'max_images', metavar='N', type=_at_least(1), help=help_most)
     help_estimator = (
         "the model's own probabilities (default), or the predictions of pixels with similar features: by maximum "
         'likelihood, or by the published consensus recipe'
     )
     choices = ('probabilities', 'likelihood', 'consensus')
-    parser.add_argument('--estimator', choices=choices, default=choices[0], help=help_estimator)
+    add_option(parser, 'estimator', choices=choices, default=choices[0], help=help_estimator)
     neighbours = parser.add_argument_group('points, for the estimators that ask pixels with similar features')
     help_level = "which of the backbone's outputs gives the features: 0 is the shallowest, -1 the deepest (default: 1)"
-    neighbours.add_argument('--feature-level', metavar='N', type=int, help=help_level)
+    add_option(neighbours, 'feature_level', metavar='N', type=int, help=help_level)
     help_points = 'points drawn over all images (default: 15000)'
-    neighbours.add_argument('--num-points', metavar='N', type=_at_least(3), default=15000, help=help_points)
-    neighbours.add_argument('--seed', type=_at_least(0), default=0, help='seed of the draw (default: 0)')
+    add_option(neighbours, 'num_points', metavar='N', type=_at_least(3), default=15000, help=help_points)
+    add_option(neighbours, 'seed', type=_at_least(0), default=0, help='seed of the draw (default: 0)')
     help_out = 'where noise.png and noise.json go (default: noise)'
-    parser.add_argument('--out_dir', metavar='DIR', type=Path, default=Path('noise'), help=help_out)
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    add_option(parser, 'out_dir', metavar='DIR', type=Path, default=Path('noise'), help=help_out)
+    add_option(parser, 'device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
     help_options = 'changes to the config, as in `mim test`: key.of.dict=value'
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help_options)
+    add_option(parser, 'cfg_options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help_options)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -89,20 +93,20 @@ def run(args: argparse.Namespace) -> None:
         suffixes = {'suffix': args.suffix, 'label_suffix': args.label_suffix}
         dataset = folder_dataset(config, args.images, args.labels, **suffixes)
     model = load_model(config, args.checkpoint, args.device)
+    classes = [str(name) for name in dataset.metainfo['classes']]
+    with _writing(args.out_dir):
+        args.out_dir.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=args.out_dir).close()
     points = collect_points(
         model,
         dataset,
+        num_classes=len(classes),
         feature_level=args.feature_level,
         num_points=0 if args.estimator == 'probabilities' else args.num_points,
         max_images=args.max_images,
         seed=args.seed,
         progress=progress_bar,
     )
-    classes = [str(name) for name in dataset.metainfo['classes']]
-    if len(classes) != len(points.pixels):
-        raise UserError(
-            f'{args.config}: the model has {len(points.pixels)} classes, its test data name {len(classes)}: correct one'
-        )
     noise = estimate_noise(points, estimator=args.estimator, seed=args.seed)
     print('\n'.join(describe(points, noise, classes)))
     learnt = None
@@ -120,13 +124,18 @@ def _write(
     content = {'options': options, **summarise(points, noise, classes)}
     if learnt is not None:
         content['learnt_transition'] = [[round(value, 6) for value in row] for row in learnt.tolist()]
-    try:
-        args.out_dir.mkdir(parents=True, exist_ok=True)
+    with _writing(args.out_dir):
         Image.fromarray(picture).save(args.out_dir / 'noise.png')
         (args.out_dir / 'noise.json').write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-    except OSError as error:
-        raise UserError(f'{args.out_dir}: {error.strerror or error}: give a folder that can be written') from error
     print(f'\nwritten: {args.out_dir / "noise.png"}, {args.out_dir / "noise.json"}')
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f'{folder}: {error.strerror or error}: give a folder that can be written') from error
 
 
 def _at_least(lowest: int) -> Callable[[str], int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from dlc_mmseg.commands._spelling import add_option
 from dlc_mmseg.converters.demo_data import DemoOptions, make_demo_data
 
 
@@ -31,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         '--clip_size 128 --stride_size 128\n  python tools/convert_datasets/vaihingen.py --dataset_path '
         'data/demo_raw/vaihingen --clip_size 128 --stride_size 128'
     )
-    _add(
+    add_option(
         parser,
         'out_dir',
         type=Path,
@@ -39,8 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='new or empty folder, or one with demo data, which is replaced',
     )
-    _add(parser, 'seed', type=int, default=default.seed, metavar='N', help='default: %(default)s')
-    _add(
+    add_option(parser, 'seed', type=int, default=default.seed, metavar='N', help='default: %(default)s')
+    add_option(
         parser,
         'size',
         type=int,
@@ -49,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help='side of a tile in pixels (default: %(default)s; real ones have 6000)',
     )
     for name, tiles in (('potsdam_tiles', default.potsdam_tiles), ('vaihingen_tiles', default.vaihingen_tiles)):
-        _add(
+        add_option(
             parser,
             name,
             type=int,
@@ -58,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar=('TRAIN', 'VAL'),
             help=f'number of training and validation tiles (default: {tiles[0]} {tiles[1]})',
         )
-    _add(
+    add_option(
         parser,
         'coarsening',
         type=float,
@@ -66,12 +67,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar='F',
         help='factor on 5 and 9 cm per pixel, so that a small tile still shows a street (default: %(default)s)',
     )
-
-
-def _add(parser: argparse.ArgumentParser, name: str, **settings: object) -> None:
-    """Add ``--some_name``, spelt ``--some-name`` as well."""
-    spellings = dict.fromkeys([f'--{name}', f'--{name.replace("_", "-")}'])
-    parser.add_argument(*spellings, **settings)  # type: ignore[arg-type]
 
 
 def run(args: argparse.Namespace) -> None:

@@ -76,7 +76,7 @@ def segment_with_points(
     for box in _windows(network, size):
         rows, columns = box.slices
         crop = inputs[:, :, rows, columns]
-        metas = [{**sample.metainfo, 'img_shape': tuple(crop.shape[2:])}]
+        metas = [{**sample.metainfo, 'img_shape': crop.shape[2:]}]  # only as a `Size` it goes before `pad_shape`
         with first_output(network.backbone) as features:
             total[:, :, rows, columns] += network.encode_decode(crop, metas)
         covered[:, :, rows, columns] += 1

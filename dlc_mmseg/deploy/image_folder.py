@@ -1,15 +1,19 @@
-"""A config's test data, or any folder of images read as the config's test pipeline reads them."""
+"""A config's test data, or any folder of images read as the config reads its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
+from dlc_mmseg.datasets.domain import leaf_datasets
 from dlc_mmseg.errors import UserError
+
+_READING = {'test_mode': True, 'serialize_data': False}  # an empty list cannot be serialised
+_LABELLING = ('type', 'metainfo', 'seg_map_suffix', 'reduce_zero_label', 'ignore_index')
 
 
 def config_dataset(config: Config) -> Any:
@@ -24,17 +28,21 @@ def config_dataset(config: Config) -> Any:
     Raises:
         UserError: If the config names none, or it holds no images.
     """
-    dataset = _described(config)
-    labels = (dataset.get('data_prefix') or {}).get('seg_map_path')
-    if not labels or not Path(dataset.get('data_root') or '', labels).is_dir():
-        dataset = _unlabelled(dataset)
-    return _built(dataset, 'test_dataloader.dataset')
+    dataset = _tested(config)
+    if dataset is None:
+        raise UserError(
+            'the config has neither test_dataloader nor val_dataloader, whose images to take: give --images'
+        )
+    return _built(_each(dataset, _without_missing_labels), 'test_dataloader.dataset', 'give --images')
 
 
 def folder_dataset(
     config: Config, images: Path, labels: Path | None, *, suffix: str | None = None, label_suffix: str | None = None
 ) -> Any:
     """All images below a folder, with the classes and the pipeline of the config's test data.
+
+    Of a config that tests on nothing, the target to train on gives the classes and how images are loaded, the source
+    how labels are.
 
     Args:
         config: A whole config.
@@ -48,32 +56,70 @@ def folder_dataset(
         The dataset.
 
     Raises:
-        UserError: If a folder is missing or holds no images of that suffix.
+        UserError: If a folder is missing or holds no images of that suffix, or the config describes no data.
     """
     for folder in filter(None, (images, labels)):
         if not folder.is_dir():
             raise UserError(f'{folder}: no such folder: give one that exists')
-    dataset = {key: value for key, value in _described(config).items() if key not in ('data_root', 'indices')}
+    tested = _tested(config)
+    described = _first(tested) if tested is not None else _trained(config, labelled=labels is not None)
+    dataset = {key: value for key, value in described.items() if key not in ('data_root', 'indices')}
     dataset['ann_file'] = ''
     dataset['data_prefix'] = {'img_path': str(images), **({} if labels is None else {'seg_map_path': str(labels)})}
     if suffix is not None:
         dataset['img_suffix'] = suffix
     if label_suffix is not None:
         dataset['seg_map_suffix'] = label_suffix
-    return _built(dataset if labels is not None else _unlabelled(dataset), str(images))
+    remedy = 'take a config whose test data are of a type that lists folders, such as BaseSegDataset'
+    return _built(dataset if labels is not None else _unlabelled(dataset), str(images), remedy)
 
 
-def _described(config: Config) -> dict[str, Any]:
-    """Config of the test or validation dataset, out of its wrappers."""
-    for name in ('test_dataloader', 'val_dataloader'):
-        dataset = (config.get(name) or {}).get('dataset')
-        while isinstance(dataset, Mapping) and ('dataset' in dataset or 'datasets' in dataset):
-            dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
-        if dataset:
-            return {**dataset}
-    raise UserError(
-        'the config has neither test_dataloader nor val_dataloader, whose classes and pipeline are needed: give it one'
-    )
+def _tested(config: Config) -> Mapping[str, Any] | None:
+    """Config of the test or validation dataset; None if there is none."""
+    datasets = ((config.get(name) or {}).get('dataset') for name in ('test_dataloader', 'val_dataloader'))
+    return next(filter(None, datasets), None)
+
+
+def _trained(config: Config, *, labelled: bool) -> dict[str, Any]:
+    """Config of the target to train on, with a test pipeline; labels are read as those of the source."""
+    pair = (config.get('train_dataloader') or {}).get('dataset') or {}
+    while 'dataset' in pair:
+        pair = pair['dataset']
+    if not {'source', 'target'} <= pair.keys():
+        raise UserError(
+            'the config has no test_dataloader, val_dataloader or PairedDomainDataset, whose classes and pipeline are '
+            'needed: give it one'
+        )
+    source, target = _first(pair['source']), _first(pair['target'])
+    pipeline = [step for step in target.get('pipeline', []) if _loads(step) and not _loads_labels(step)]
+    if labelled:
+        pipeline += filter(_loads_labels, source.get('pipeline', []))
+        target = {key: value for key, value in target.items() if key not in _LABELLING}
+        target |= {key: source[key] for key in _LABELLING if key in source}
+    return {**target, 'pipeline': [*pipeline, {'type': 'PackSegInputs'}]}
+
+
+def _first(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Config of the first dataset below any wrappers."""
+    while 'dataset' in dataset or 'datasets' in dataset:
+        dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
+    return dataset
+
+
+def _each(dataset: Mapping[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Config with every part of a concatenation changed; out of wrappers that repeat or mix."""
+    if 'dataset' in dataset:
+        return _each(dataset['dataset'], change)
+    if 'datasets' in dataset:
+        return {**dataset, 'datasets': [_each(part, change) for part in dataset['datasets']]}
+    return change({**dataset})
+
+
+def _without_missing_labels(dataset: dict[str, Any]) -> dict[str, Any]:
+    labels = (dataset.get('data_prefix') or {}).get('seg_map_path')
+    if labels and Path(dataset.get('data_root') or '', labels).is_dir():
+        return dataset
+    return _unlabelled(dataset)
 
 
 def _unlabelled(dataset: dict[str, Any]) -> dict[str, Any]:
@@ -82,18 +128,22 @@ def _unlabelled(dataset: dict[str, Any]) -> dict[str, Any]:
     return {**dataset, 'pipeline': pipeline, 'data_prefix': prefix}
 
 
+def _loads(step: Mapping[str, Any]) -> bool:
+    return str(step['type']).rpartition('.')[2].startswith('Load')
+
+
 def _loads_labels(step: Mapping[str, Any]) -> bool:
-    name = str(step['type']).rpartition('.')[2]
-    return name.startswith('Load') and 'Annotation' in name
+    return _loads(step) and 'Annotation' in str(step['type'])
 
 
-def _built(dataset: dict[str, Any], name: str) -> Any:
+def _built(dataset: dict[str, Any], name: str, remedy: str) -> Any:
     try:
-        built = DATASETS.build({**dataset, 'test_mode': True})
+        built = DATASETS.build(_each(dataset, lambda part: {**part, **_READING}))
     except Exception as error:  # datasets of any kind
-        reason = ' '.join(str(error).split())[:200]
-        raise UserError(f'{name}: cannot be read as a {dataset.get("type")} ({reason}): give --images') from error
-    if not len(built):
-        suffix = getattr(built, 'img_suffix', '')
-        raise UserError(f'{name}: no images that end in {suffix!r}: give another folder or suffix')
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f'{name}: cannot be read as a {dataset.get("type")} ({reason}): {remedy}') from error
+    for leaf in leaf_datasets(built):
+        if not len(leaf):
+            folder, suffix = leaf.data_prefix.get('img_path'), getattr(leaf, 'img_suffix', '')
+            raise UserError(f'{folder}: no images that end in {suffix!r}: give another folder or suffix')
     return built

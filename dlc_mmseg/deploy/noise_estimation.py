@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.deploy.feature_points import FeaturePoints, segment_with_points, smallest
+from dlc_mmseg.deploy.stored_scores import Scores, probabilities, stored_scores
 from dlc_mmseg.engine.true_confusion import label_map, spread
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.confusion import confusion_counts, expected_confusion, true_transition
@@ -21,6 +22,10 @@ from dlc_mmseg.functional.transition_estimation import estimate_transition_matri
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
 _STRIP = 256  # rows whose probabilities are held at a time
+_NO_PROBABILITIES = (
+    'model.decode_head: its class and losses do not tell which probabilities its scores mean: '
+    'take --estimator likelihood'
+)
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]
 """Passes items on and shows how many of a total are done."""
 
@@ -35,7 +40,8 @@ class Points(NamedTuple):
         counts: Shape (K, K): ``counts[i, j]`` pixels (of all images whole) of true class i are predicted as j; zeros
             without labels.
         expected: Shape (K, K), float64: the same as the model expects it, ``expected[i, j]`` being the sum of its
-            probabilities of class i over pixels (of all images whole) predicted as j.
+            probabilities of class i over pixels (of all images whole) predicted as j; NaN where it is not known what
+            its scores mean.
         pixels: Shape (K,): pixels by predicted label.
         images: Number of images.
     """
@@ -106,6 +112,7 @@ def collect_points(
     model: BaseSegmentor,
     dataset: Any,
     *,
+    num_classes: int | None = None,
     feature_level: int | None = None,
     num_points: int = 15000,
     max_images: int | None = None,
@@ -117,6 +124,7 @@ def collect_points(
     Args:
         model: A model in evaluation mode; large images are slid as its ``test_cfg`` says.
         dataset: A dataset with a test pipeline, with or without labels.
+        num_classes: Classes that the dataset names; None does not compare them with the model's.
         feature_level: Which of the backbone's outputs gives the features; 0 is the shallowest, -1 the deepest. None
             takes 1, or the only one: fine enough for many points, and some way before the decision.
         num_points: Points to draw at most. 0 draws none, which is enough for 'probabilities', and takes models
@@ -129,8 +137,13 @@ def collect_points(
         The points, with counts over all pixels of the images.
 
     Raises:
-        UserError: If an image cannot be read or, points being wanted, the backbone has no such level.
+        UserError: If an image cannot be read, its labels are not of its size, the model has another number of classes
+            or, points being wanted, the backbone has no such level; or, none being wanted, the model's scores are
+            not known to give probabilities.
     """
+    kind = stored_scores(model)
+    if kind == 'unknown' and not num_points:
+        raise UserError(_NO_PROBABILITIES)
     network = inference_network(model) if num_points else None
     generator = torch.Generator().manual_seed(seed)
     totals: _Counts | None = None
@@ -146,7 +159,12 @@ def collect_points(
                 network, inputs, sample, feature_level=feature_level, num_points=num_points, generator=generator
             )
             points = smallest([points, drawn], num_points) if len(points.keys) else drawn
-        counts = _count(sample)
+        counts = _count(sample, kind)
+        if num_classes not in (None, len(counts.pixels)):
+            raise UserError(
+                f'the model has {len(counts.pixels)} classes, its test data name {num_classes}: correct num_classes of '
+                f'its heads or metainfo.classes of the data'
+            )
         totals = counts if totals is None else _Counts(*(a + b for a, b in zip(totals, counts, strict=True)))
     assert totals is not None  # `spread` refuses an empty dataset
     labels, true = points.places.unbind(dim=1)
@@ -172,9 +190,14 @@ def estimate_noise(
 
     Returns:
         The estimate. A class of which nothing was seen has prior 0, and the identity's row with 'probabilities'.
+
+    Raises:
+        UserError: If probabilities are asked for, but not known.
     """
     classes = len(points.pixels)
     if estimator == 'probabilities':
+        if bool(points.expected.isnan().any()):
+            raise UserError(_NO_PROBABILITIES)
         transition = true_transition(points.expected)
         unseen = transition.isnan().any(dim=1, keepdim=True)
         transition = torch.where(unseen, torch.eye(classes, dtype=transition.dtype), transition)
@@ -196,9 +219,9 @@ class _Counts(NamedTuple):
     pixels: Tensor
 
 
-def _count(sample: SegDataSample) -> _Counts:
+def _count(sample: SegDataSample, kind: Scores) -> _Counts:
     """Count an image, on the CPU."""
-    expected = _expected(sample.get('seg_logits').get('data'), sample.get('pred_sem_seg').get('data'))
+    expected = _expected(sample.get('seg_logits').get('data'), sample.get('pred_sem_seg').get('data'), kind)
     classes, predicted = len(expected), label_map(sample, 'pred_sem_seg')
     confusion = torch.zeros(classes, classes, dtype=torch.long)
     if 'gt_sem_seg' in sample:
@@ -206,16 +229,12 @@ def _count(sample: SegDataSample) -> _Counts:
     return _Counts(confusion, expected, torch.bincount(predicted.flatten(), minlength=classes))
 
 
-def _expected(scores: Tensor, predicted: Tensor) -> Tensor:
-    """Confusion that the model expects, (K, K), float64, of what it stored: scores (K, H, W) and labels (1, H, W).
-
-    Scores are logits, except that MMSegmentation stores a single channel as the probability of class 1.
-    """
+def _expected(scores: Tensor, predicted: Tensor, kind: Scores) -> Tensor:
+    """Confusion that the model expects, (K, K), float64, of what it stored: scores (K, H, W) and labels (1, H, W)."""
     total = torch.zeros((), dtype=torch.float64)
     for part, labels in zip(torch.split(scores, _STRIP, 1), torch.split(predicted, _STRIP, 1), strict=True):
-        probs = part.float().softmax(dim=0) if len(part) > 1 else torch.cat([1 - part.float(), part.float()])
-        everywhere = torch.ones_like(labels, dtype=torch.bool)
-        total = total + expected_confusion(probs.unsqueeze(0), labels, everywhere).cpu().double()
+        probs, everywhere = probabilities(part, kind).unsqueeze(0), torch.ones_like(labels, dtype=torch.bool)
+        total = total + expected_confusion(probs, labels, everywhere).cpu().double()
     return total
 
 
@@ -236,4 +255,8 @@ def _read(dataset: Any, index: int) -> dict[str, list[Any]]:
     except Exception as error:  # a pipeline may raise anything
         path, reason = dataset.get_data_info(index)['img_path'], ' '.join(str(error).split())[:200]
         raise UserError(f'{path}: cannot be read ({reason}): repair or remove it or its label file') from error
+    sample = item['data_samples']
+    if 'gt_sem_seg' in sample and (found := tuple(sample.gt_sem_seg.data.shape)) != (1, *sample.ori_shape):
+        path, wanted = dataset.get_data_info(index)['seg_map_path'], (1, *sample.ori_shape)
+        raise UserError(f'{path}: labels of shape {found}, not {wanted}: give one channel as large as the image')
     return {'inputs': [item['inputs']], 'data_samples': [item['data_samples']]}

@@ -54,7 +54,8 @@ def summarise(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> d
         classes: K class names.
 
     Returns:
-        Values that JSON can hold; rows of classes without pixels are null, and so is what needs labels without any.
+        Values that JSON can hold; rows of classes without pixels are null, and so is what needs labels without any or
+        probabilities that are not known.
     """
     transition, prior, agreement = noise.transition, noise.prior, noise.agreement
     known = bool(points.counts.any())
@@ -66,8 +67,8 @@ def summarise(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> d
         'predicted_pixels': points.pixels.tolist(),
         'transition': _plain(transition),
         'prior': _plain(prior),
-        'mean_probability': _share_on_diagonal(points.expected),
-        'accuracy': _share_on_diagonal(points.counts) if known else None,
+        'mean_probability': _plain(_share_on_diagonal(points.expected)),
+        'accuracy': float(_share_on_diagonal(points.counts)) if known else None,
         'residual': noise.residual,
         'neighbours_with_the_same_prediction': agreement.predicted if agreement else None,
         'neighbours_of_the_same_true_class': agreement.true if agreement else None,
@@ -161,8 +162,8 @@ def _error(matrix: Tensor, true: Tensor) -> str:
     return '' if bool(true.isnan().all()) else f' (mean error {float(transition_error(matrix.cpu(), true)):.3f})'
 
 
-def _share_on_diagonal(counts: Tensor) -> float:
-    return float(counts.diagonal().sum() / counts.sum())
+def _share_on_diagonal(counts: Tensor) -> Tensor:
+    return counts.diagonal().sum() / counts.sum()
 
 
 def _distance(true: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import numpy as np
@@ -9,18 +10,23 @@ import pytest
 import torch
 import toy
 from mmengine.config import Config
+from mmengine.model import BaseModule
 from mmengine.structures import PixelData
+from mmseg.models.decode_heads import FCNHead, Mask2FormerHead
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from PIL import Image
-from tiny_domains import CLASSES, PALETTE, dataset_config, write_domain
+from tiny_domains import AUGMENT, CLASSES, PACK, PALETTE, dataset_config, write_domain
+from torch import nn
 
 from dlc_mmseg.cli import main
+from dlc_mmseg.commands.estimate_noise import configure
 from dlc_mmseg.deploy import noise_estimation
 from dlc_mmseg.deploy.feature_points import segment_with_points
 from dlc_mmseg.deploy.noise_estimation import Points, collect_points, estimate_noise
 from dlc_mmseg.deploy.noise_report import describe, summarise
+from dlc_mmseg.deploy.stored_scores import stored_scores
 from dlc_mmseg.errors import UserError
 
 LOADER = {'batch_size': 1, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler'}}
@@ -154,11 +160,52 @@ def test_labels_of_a_folder_are_compared(domain, tmp_path):
     assert content['confusion_counts'] == counted(config, checkpoint).tolist()
 
 
+@pytest.mark.parametrize('labels', [[], ['--labels', 'city/lbl']])
+def test_a_folder_for_a_config_that_only_trains(tmp_path, monkeypatch, labels):
+    monkeypatch.chdir(tmp_path)
+    write_domain(tmp_path / 'city', [{0: 9, 1: 100, 3: 47}, {2: 256}], channels=4)  # 0 is no class here, 3 is class 2
+    load = {'type': 'LoadImageFromFile', 'color_type': 'unchanged'}
+    steps = {
+        'source': [load, {'type': 'LoadAnnotations', 'imdecode_backend': 'pillow'}, *AUGMENT, PACK],
+        'target': [load, {'type': 'LoadAnnotations'}, *AUGMENT, PACK],  # of a target it is left out
+    }
+    domains = {name: dataset_config(tmp_path / 'elsewhere', pipeline=steps[name], indices=1) for name in steps}
+    domains['source'].update(reduce_zero_label=True, img_suffix='.tif')
+    del domains['target']['seg_map_suffix']
+    config = tmp_path / 'config.py'
+    loader = {**LOADER, 'dataset': {'type': 'PairedDomainDataset', **domains}}
+    Config({'model': plain_model(4), 'train_dataloader': loader}).dump(str(config))
+    checkpoint = write_checkpoint(tmp_path, plain_model(4))
+    assert estimate(config, checkpoint, '--images', 'city/img', *labels) == 0
+    content = json.loads((tmp_path / 'noise' / 'noise.json').read_text())
+    assert content['images'] == 2
+    assert sum(content['predicted_pixels']) == 2 * 256  # nothing is cropped
+    if labels:
+        assert np.sum(content['confusion_counts'], axis=1).tolist() == [100, 256, 47]
+    else:
+        assert content['confusion_counts'] is None
+
+
 def test_test_data_without_a_label_folder(domain):
     root, config, checkpoint = domain
     (root / 'tiles' / 'lbl').rename(root / 'elsewhere')
     assert estimate(config, checkpoint, '--out_dir', root / 'out') == 0
     assert json.loads((root / 'out' / 'noise.json').read_text())['true_transition'] is None
+
+
+def test_all_parts_of_concatenated_test_data(domain):
+    root, _, checkpoint = domain
+    write_domain(root / 'more', [{1: 10}] * 2)
+    parts = [dataset_config(root / 'tiles'), dataset_config(root / 'more')]
+    repeated = {'type': 'RepeatDataset', 'times': 3, 'dataset': parts[1]}
+    config = write_config(root, plain_model(), {'type': 'ConcatDataset', 'datasets': [parts[0], repeated]})
+    assert estimate(config, checkpoint, '--out_dir', root / 'out') == 0
+    content = json.loads((root / 'out' / 'noise.json').read_text())
+    assert content['images'] == 3 + 2
+    assert np.sum(content['confusion_counts']) == 5 * 256
+    (root / 'more' / 'lbl').rename(root / 'elsewhere')
+    assert estimate(config, checkpoint, '--out_dir', root / 'out') == 0
+    assert np.sum(json.loads((root / 'out' / 'noise.json').read_text())['confusion_counts']) == 3 * 256
 
 
 def test_our_own_model_shows_what_it_learnt(tmp_path):
@@ -191,7 +238,8 @@ def test_the_same_seed_gives_the_same_file(domain):
         (['--estimator', 'likelihood', '--feature-level', '2'], 'feature level 2: the backbone has 2, 0 to 1'),
         (['--images', 'tiles/img', '--labels', 'wrong'], 'wrong: no such folder'),
         (['--images', 'tiles/img', '--labels', 'tiles/img', '--label-suffix', '.gif'], 't00.png: cannot be read'),
-        (['--cfg-options', 'test_dataloader=None'], 'neither test_dataloader nor val_dataloader'),
+        (['--cfg-options', 'test_dataloader=None'], 'val_dataloader, whose images to take: give --images'),
+        (['--images', 'tiles/img', '--cfg-options', 'test_dataloader=None'], 'or PairedDomainDataset, whose classes'),
         (['--cfg-options', 'model.decode_head.num_classes=4'], 'does not fit the model'),
         (['--out_dir', 'model.pth'], 'give a folder that can be written'),
     ],
@@ -205,8 +253,37 @@ def test_a_mistake_is_one_line(domain, monkeypatch, capsys, arguments, words):
     assert error.count('\n') == 1
 
 
-def test_files_that_are_missing_or_broken(domain, capsys):
+@pytest.mark.parametrize(
+    'name', ['label_suffix', 'max_images', 'feature_level', 'num_points', 'out_dir', 'cfg_options']
+)
+def test_options_of_two_words_take_both_spellings(name):
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    value = 'model.a=1' if name == 'cfg_options' else '3'
+    read = [parser.parse_args(['c', 'm', f'--{spelt}', value]) for spelt in (name, name.replace('_', '-'))]
+    assert read[0] == read[1] != parser.parse_args(['c', 'm'])
+
+
+def test_a_folder_without_images(domain, capsys):
+    root, _, checkpoint = domain
+    config = write_config(root, plain_model(), dataset_config(root / 'tiles', serialize_data=True))  # the default
+    (root / 'empty').mkdir()
+    assert estimate(config, checkpoint, '--images', root / 'empty') == 2
+    assert f"{root / 'empty'}: no images that end in '.png'" in capsys.readouterr().err
+
+
+def test_a_type_that_lists_no_folder(domain, capsys):
+    root, _, checkpoint = domain
+    dataset = dataset_config(root / 'tiles', type='PascalVOCDataset', metainfo=None, ann_file='val.txt')
+    assert estimate(write_config(root, plain_model(), dataset), checkpoint, '--images', root / 'tiles' / 'img') == 2
+    error = capsys.readouterr().err
+    assert 'cannot be read as a PascalVOCDataset (AssertionError): take a config whose' in error
+    assert '--images' not in error
+
+
+def test_files_that_are_missing_or_broken(domain, monkeypatch, capsys):
     root, config, checkpoint = domain
+    monkeypatch.chdir(root)
     (root / 'tiles/img/t01.png').write_bytes(b'no image')
     assert estimate(root / 'none.py', checkpoint) == 2
     assert estimate(config, root / 'none.pth') == 2
@@ -217,8 +294,28 @@ def test_files_that_are_missing_or_broken(domain, capsys):
         assert words in line
 
 
-def test_a_model_whose_classes_are_not_those_of_the_data(domain, capsys):
+@pytest.mark.parametrize('shape', [(16, 8), (16, 16, 3)])
+@pytest.mark.parametrize('estimator', ['probabilities', 'likelihood'])
+def test_labels_of_another_size_or_of_several_channels(domain, capsys, shape, estimator):
+    root, config, checkpoint = domain
+    Image.fromarray(np.zeros(shape, np.uint8)).save(root / 'tiles/lbl/t01.png')
+    assert estimate(config, checkpoint, '--estimator', estimator, '--out_dir', root / 'out') == 2
+    error = capsys.readouterr().err
+    assert f'{root / "tiles/lbl/t01.png"}: labels of shape' in error
+    assert error.count('\n') == 1
+
+
+def test_a_folder_that_cannot_be_written_is_found_first(domain, capsys):
+    root, config, checkpoint = domain
+    (root / 'tiles/img/t00.png').write_bytes(b'no image')
+    assert estimate(config, checkpoint, '--out_dir', root / 'model.pth') == 2
+    assert 'model.pth: File exists: give a folder that can be written' in capsys.readouterr().err
+
+
+def test_a_model_whose_classes_are_not_those_of_the_data(domain, monkeypatch, capsys):
     root, _, checkpoint = domain
+    monkeypatch.chdir(root)
+    (root / 'tiles/img/t01.png').write_bytes(b'no image')  # the first one shows it
     wrong = dataset_config(root / 'tiles', metainfo={'classes': CLASSES[:2], 'palette': PALETTE[:2]})
     assert estimate(write_config(root, plain_model(), wrong), checkpoint) == 2
     assert 'the model has 3 classes, its test data name 2' in capsys.readouterr().err
@@ -234,19 +331,20 @@ def sample_of(size, labels=None, **meta):
     return sample
 
 
+@pytest.mark.parametrize('padding', [{}, {'pad_shape': (36, 28)}])  # as `data_preprocessor.test_cfg` makes it
 @pytest.mark.parametrize('slides', [False, True])
-def test_segments_as_the_model_does_and_takes_every_place_once(slides):
+def test_segments_as_the_model_does_and_takes_every_place_once(slides, padding):
     torch.manual_seed(0)
     config = toy.segmentor()
     if slides:
         config.test_cfg = {'mode': 'slide', 'crop_size': (16, 16), 'stride': (12, 8)}
     network = MODELS.build(config).eval()
     image = torch.randn(1, 3, 36, 28)
-    expected = network.predict(image.clone(), [sample_of((36, 28))])[0]
+    expected = network.predict(image.clone(), [sample_of((36, 28), **padding)])[0]
     rows, columns = torch.meshgrid(torch.arange(36), torch.arange(28), indexing='ij')
     labels = (rows * 28 + columns)[None]  # "true labels" that say where a point is
     sample, points = segment_with_points(
-        network, image, sample_of((36, 28), labels), feature_level=1, num_points=999,
+        network, image, sample_of((36, 28), labels, **padding), feature_level=1, num_points=999,
         generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
     torch.testing.assert_close(sample.seg_logits.data, expected.seg_logits.data, atol=1e-5, rtol=1e-5)
@@ -393,6 +491,85 @@ def test_one_channel_of_logits_means_two_classes(num_points):
             expected[:, label] += torch.stack([1 - prob[labelled], prob[labelled]]).double().sum(dim=1)
     torch.testing.assert_close(points.expected, expected, rtol=1e-5, atol=1e-3)
     assert points.pixels.sum() == 16 * 16 + 64 * 48
+
+
+@MODELS.register_module()
+class ToyMaskHead(Mask2FormerHead):
+    """Mask classification of a few queries, without MMDetection's layers."""
+
+    def __init__(self):
+        BaseModule.__init__(self)
+        self.num_classes, self.align_corners, self.out_channels = 3, False, 3
+        self.masks, self.classes = nn.Conv2d(8, 6, 1), nn.Parameter(3 * torch.randn(6, 4))
+
+    def forward(self, features, samples):
+        return [self.classes.expand(len(samples), -1, -1)], [5 * self.masks(features[-1])]
+
+
+@MODELS.register_module()
+class ToyFlippedHead(FCNHead):
+    """A head that stores something of its own."""
+
+    def predict_by_feat(self, seg_logits, metas):
+        return -super().predict_by_feat(seg_logits, metas)
+
+
+DICE = {'type': 'DiceLoss'}  # of sigmoids by default
+SIGMOID = {'type': 'CrossEntropyLoss', 'use_sigmoid': True}
+SOFTMAX = {'type': 'CrossEntropyLoss'}
+
+
+@pytest.mark.parametrize(
+    ('head', 'probs'),
+    [
+        ({'type': 'ToyMaskHead'}, lambda scores: scores / scores.sum(1, keepdim=True)),
+        (
+            {'loss_decode': [SIGMOID, DICE]},
+            lambda scores: scores.sigmoid() / scores.sigmoid().sum(1, keepdim=True),
+        ),
+        ({'loss_decode': [SOFTMAX, DICE]}, lambda scores: scores.softmax(1)),
+        ({'loss_decode': {'type': 'TverskyLoss'}}, lambda scores: scores.softmax(1)),
+    ],
+)
+def test_probabilities_are_those_that_the_head_is_trained_for(head, probs):
+    torch.manual_seed(0)
+    config = plain_model()
+    config['decode_head'] = head if 'type' in head else {**config['decode_head'], **head}
+    model = MODELS.build(config).eval()
+    points = collect_points(model, TwoImages(), num_points=0)
+    expected = torch.zeros(3, 3, dtype=torch.float64)
+    for item in TwoImages():
+        batch = model.data_preprocessor({'inputs': [item['inputs']], 'data_samples': [item['data_samples']]})
+        scores = model.encode_decode(batch['inputs'], [{'img_shape': item['inputs'].shape[1:]}]).detach()
+        for label in range(3):
+            labelled = scores.argmax(1) == label
+            expected[:, label] += probs(scores).movedim(1, -1)[labelled].double().sum(0)
+    torch.testing.assert_close(points.expected, expected, rtol=1e-5, atol=1e-3)
+    assert int(points.pixels.sum()) == pytest.approx(float(points.expected.sum()))
+
+
+def test_several_resolutions_give_logits_of_a_softmax():
+    part = {'type': 'DAFormerHead', 'num_classes': 3, 'in_channels': [8, 8], 'in_index': [0, 1], 'channels': 8,
+            'embed_dims': 8}  # fmt: skip
+    head = {'type': 'HRDAHead', 'head': part, 'scale_attention': {**part, 'fusion': 'conv'}}
+    network = {**toy.segmentor(), 'type': 'HRDAEncoderDecoder', 'decode_head': head, 'crop_size': (16, 16)}
+    assert stored_scores(MODELS.build(network)) == 'softmax'
+    assert stored_scores(MODELS.build(toy.dlc(segmentor=network))) == 'softmax'
+
+
+@pytest.mark.parametrize('head', [{'type': 'ToyFlippedHead'}, {'loss_decode': [SIGMOID, SOFTMAX]}])
+def test_scores_of_unknown_meaning_leave_the_neighbours(domain, capsys, head):
+    root, _, _ = domain
+    model = plain_model()
+    model['decode_head'].update(head)
+    config, checkpoint = write_config(root, model, dataset_config(root / 'tiles')), write_checkpoint(root, model)
+    assert estimate(config, checkpoint, '--out_dir', root / 'out') == 2
+    assert 'take --estimator likelihood' in capsys.readouterr().err
+    assert estimate(config, checkpoint, '--out_dir', root / 'out', '--estimator', 'likelihood') == 0
+    assert json.loads((root / 'out' / 'noise.json').read_text())['mean_probability'] is None
+    points = collect_points(MODELS.build(model).eval(), TwoImages())
+    with pytest.raises(UserError, match='estimator likelihood'):
+        estimate_noise(points)
 
 
 def test_hopeless_points_are_reported_as_such():
