@@ -29,11 +29,15 @@ from mmseg.structures import SegDataSample
 import dlc_mmseg  # noqa: F401
 
 VARIANTS = {
-    'supervised': {'class_mix': None, 'masked_consistency': None, 'transition': None, 'volume_loss': None,
-                   'convexity_loss': None, 'teacher_batch_statistics': False},
-    'baseline': {'transition': None, 'volume_loss': None, 'convexity_loss': None},
+    'supervised': None,  # the plain segmentor
+    'baseline': {
+        'transition': None,
+        'volume_loss': None,
+        'convexity_loss': None,
+        'target_loss': {'type': 'ForwardCorrectedCrossEntropyLoss'},
+    },
     'dlc': {},
-}  # fmt: skip
+}
 
 
 def half(batch_size: int, size: int, num_classes: int) -> dict[str, Any]:
@@ -52,20 +56,25 @@ def measure(variant: str, args: argparse.Namespace, results: Any) -> None:
     torch.manual_seed(0)
     config = Config.fromfile(args.config)
     config.model.segmentor.backbone.init_cfg = None
-    config.model.update(VARIANTS[variant])
-    model = MODELS.build(config.model).to(args.device).train()
-    wrapper = config.optim_wrapper
+    wrapper, changes = dict(config.optim_wrapper), VARIANTS[variant]
+    if changes is None:
+        network = {**config.model.segmentor, 'data_preprocessor': config.model.data_preprocessor}
+        wrapper.pop('constructor')  # of wrapped students
+    else:
+        network = {**config.model.to_dict(), **changes}
+    model = MODELS.build(network).to(args.device).train()
     if args.amp:
-        wrapper = {**wrapper, 'type': 'AmpOptimWrapper'}
+        wrapper['type'] = 'AmpOptimWrapper'
     optim_wrapper = build_optim_wrapper(model, wrapper)
     cuda = args.device.startswith('cuda')
     spent: list[float] = []
-    if model.transition is not None:
+    if getattr(model, 'transition', None) is not None:
         model.update_transition = timed(model.update_transition, spent, cuda)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for _ in range(args.steps + 1):
-        data = {name: half(args.batch_size, args.size, model.num_classes) for name in ('source', 'target')}
+        halves = {name: half(args.batch_size, args.size, model.num_classes) for name in ('source', 'target')}
+        data = halves['source'] if changes is None else halves
         start = time.perf_counter()
         model.train_step(data, optim_wrapper)
         if cuda:
