@@ -45,9 +45,11 @@ def check_work_dir(config: Mapping[str, Any], model: nn.Module | None, report: R
         return
     if model is not None:
         needed, number = checkpoint_bytes(config, model)
+        earlier = min(_earlier_bytes(folder), needed - needed // number) if config.get('resume') else 0
         free = shutil.disk_usage(existing).free
-        if needed > free:
-            what = f'{number} checkpoints need about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free'
+        if needed > free + earlier:
+            there = f'{earlier / 2**30:.1f} GiB are earlier ones, ' if earlier else ''
+            what = f'{number} checkpoints need about {needed / 2**30:.1f} GiB, {there}{free / 2**30:.1f} GiB are free'
             remedy = 'free space, give another --work-dir or lower default_hooks.checkpoint.max_keep_ckpts'
             report.error(work_dir, what, remedy)
 
@@ -74,6 +76,11 @@ def checkpoint_bytes(config: Mapping[str, Any], model: nn.Module) -> tuple[int, 
         kept = math.ceil(iterations / max(hook.get('interval') or iterations, 1))
     number = kept + 1 + bool(hook.get('save_best'))
     return (state + moments) * number, number
+
+
+def _earlier_bytes(folder: Path) -> int:
+    """Disk space of the checkpoints that a resumed run goes on from, and replaces."""
+    return sum(path.stat().st_size for pattern in ('iter_*.pth', 'best_*.pth') for path in folder.glob(pattern))
 
 
 def check_starting_points(

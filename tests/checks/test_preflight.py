@@ -249,6 +249,23 @@ def test_disk_space_is_compared_with_the_checkpoints_to_come(pair, valid, monkey
     assert not check(config, model).problems
 
 
+@pytest.mark.parametrize('names', [(), ('iter_1',), ('iter_1', 'best_mIoU_iter_1'), ('iter_0', 'iter_1', 'iter_2')])
+def test_a_resumed_run_needs_no_space_for_the_checkpoints_it_has(pair, valid, monkeypatch, names):
+    root, config = pair
+    needed, number = checkpoints.checkpoint_bytes(config.to_dict(), valid[1])
+    one = needed // number
+    (root / 'work').mkdir()
+    for name in names:
+        with open(root / 'work' / f'{name}.pth', 'wb') as file:
+            file.truncate(one)
+    missing = max(number - len(names), 1) * one  # the one being written needs space in any case
+    for config.resume in (False, True):
+        for free, enough in ((missing - 1, False), (missing, config.resume or not names), (needed, True)):
+            monkeypatch.setattr(checkpoints.shutil, 'disk_usage', lambda path, free=free: SimpleNamespace(free=free))
+            problems = [problem for problem in check(config, valid[1]).errors if 'checkpoints need' in problem.what]
+            assert len(problems) == (not enough)
+
+
 def test_a_broken_checkpoint_that_gives_way_is_only_a_warning(pair, valid):
     root, config = pair
     work = root / 'work'
