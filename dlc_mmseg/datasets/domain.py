@@ -123,8 +123,10 @@ def first_item(dataset: Any, domain: str) -> dict[str, Any]:
         raise
     except Exception as error:
         remedy = 'correct the pipeline or the file'
-        if domain == 'target' and isinstance(error, KeyError) and 'gt_seg_map' in str(error):
-            remedy = 'a step needs labels, which the target has not: in RandomCrop leave out cat_max_ratio'
+        if isinstance(error, KeyError) and 'gt_seg_map' in str(error):
+            remedy = 'a step needs labels: add dict(type="LoadAnnotations") before it'
+            if domain == 'target':
+                remedy = 'a step needs labels, which the target has not: in RandomCrop leave out cat_max_ratio'
         fault = f'{type(error).__name__}: {_line(error)}'
         raise UserError(f'{path}: {domain} pipeline fails ({fault}): {remedy}') from error
     if not isinstance(item, dict) or not {'inputs', 'data_samples'} <= item.keys():

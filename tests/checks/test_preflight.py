@@ -8,11 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from faults import FAULTS
 from faults.injecting import DATA, SOURCE, TARGET, VALIDATION, each, noise, png, shape_labels
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, TRANSFORMS
+from PIL import Image
 from tiny_run import run_config, write_pair
 
 from dlc_mmseg.checks import Options, Report, check_config, checkpoints, schedule
@@ -130,8 +133,6 @@ def test_names_with_signs_and_letters_of_all_kinds_are_read(pair, valid):
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.bmp', '.tif'])
 def test_other_formats_are_read(pair, valid, suffix):
-    from PIL import Image
-
     root, config = pair
     for name, folder in ((SOURCE, 'source'), (TARGET, 'target'), (VALIDATION, 'validation')):
         for path in each(root / folder / 'img'):
@@ -185,6 +186,23 @@ def test_custom_classes_and_label_maps_are_honoured(pair, valid):
         png(path, shape_labels() + 6)
     (problem,) = check(config, valid[1]).errors
     assert 'label values 7, 8' in problem.what
+
+
+@TRANSFORMS.register_module()
+class LoadIndices(BaseTransform):
+    """A user's own loader of labels."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        results['gt_seg_map'] = np.array(Image.open(results['seg_map_path']))
+        results['seg_fields'].append('gt_seg_map')
+        return results
+
+
+def test_labels_may_be_loaded_in_another_way(pair, valid):
+    config = pair[1]
+    for name in (SOURCE, VALIDATION):
+        config.merge_from_dict({f'{name}.pipeline.1.type': 'LoadIndices'})
+    assert lines(check(config, valid[1])) == ''
 
 
 def test_padding_makes_large_crops_possible(pair, valid):

@@ -77,6 +77,9 @@ def test_source_labels_must_exist(source: Path, target: Path) -> None:
     silent = dataset_config(source, pipeline=[LOAD, PACK])
     write_tile(source, 't02', {1: 5})
     assert 'LoadAnnotations' in _fault(source, target, source=silent)
+    crop = {'type': 'RandomCrop', 'crop_size': (8, 8), 'cat_max_ratio': 0.75}
+    early = dataset_config(source, pipeline=[LOAD, crop, LABELS, PACK])
+    assert re.search(r'source pipeline fails.*"LoadAnnotations"\) before it', _fault(source, target, source=early))
 
 
 @pytest.mark.parametrize('rare', [None, {}])
