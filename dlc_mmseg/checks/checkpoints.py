@@ -132,6 +132,8 @@ def _read_last(config: Mapping[str, Any], read: ReadCheckpoint | None, report: R
     work_dir = Path(str(config.get('work_dir') or '.'))
     note = work_dir / 'last_checkpoint'
     path = note.read_text(encoding='utf-8', errors='replace').strip() if note.is_file() else ''
+    if '://' in path:
+        return None
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     gives_way = any(isinstance(hook, Mapping) and hook.get('type') == 'ExactResumeHook' for hook in hooks)
     others = [str(other) for other in work_dir.glob('iter_*.pth') if str(other) != path] if gives_way else []

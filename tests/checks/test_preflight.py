@@ -300,6 +300,14 @@ def test_a_broken_checkpoint_that_gives_way_is_only_a_warning(pair, valid):
     assert not check(config, valid[1]).problems
 
 
+def test_a_remote_checkpoint_to_resume_is_left_to_mmengine(pair, valid):
+    root, config = pair
+    (root / 'work').mkdir()
+    (root / 'work/last_checkpoint').write_text('s3://bucket/run/iter_2.pth', encoding='utf-8')
+    config.resume = True
+    assert lines(check(config, valid[1])) == ''
+
+
 def test_shared_memory_is_compared_with_what_workers_hand_over(pair, valid, monkeypatch):
     _, config = pair
     monkeypatch.setattr(schedule, '_SHARED_MEMORY', Path('/'))
