@@ -45,9 +45,11 @@ def check_work_dir(config: Mapping[str, Any], model: nn.Module | None, report: R
         return
     if model is not None:
         needed, number = checkpoint_bytes(config, model)
+        earlier = min(_earlier_bytes(folder), needed - needed // number) if config.get('resume') else 0
         free = shutil.disk_usage(existing).free
-        if needed > free:
-            what = f'{number} checkpoints need about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free'
+        if needed > free + earlier:
+            there = f'{earlier / 2**30:.1f} GiB are earlier ones, ' if earlier else ''
+            what = f'{number} checkpoints need about {needed / 2**30:.1f} GiB, {there}{free / 2**30:.1f} GiB are free'
             remedy = 'free space, give another --work-dir or lower default_hooks.checkpoint.max_keep_ckpts'
             report.error(work_dir, what, remedy)
 
@@ -74,6 +76,11 @@ def checkpoint_bytes(config: Mapping[str, Any], model: nn.Module) -> tuple[int, 
         kept = math.ceil(iterations / max(hook.get('interval') or iterations, 1))
     number = kept + 1 + bool(hook.get('save_best'))
     return (state + moments) * number, number
+
+
+def _earlier_bytes(folder: Path) -> int:
+    """Disk space of the checkpoints that a resumed run goes on from, and replaces."""
+    return sum(path.stat().st_size for pattern in ('iter_*.pth', 'best_*.pth') for path in folder.glob(pattern))
 
 
 def check_starting_points(
@@ -125,6 +132,8 @@ def _read_last(config: Mapping[str, Any], read: ReadCheckpoint | None, report: R
     work_dir = Path(str(config.get('work_dir') or '.'))
     note = work_dir / 'last_checkpoint'
     path = note.read_text(encoding='utf-8', errors='replace').strip() if note.is_file() else ''
+    if '://' in path:
+        return None
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     gives_way = any(isinstance(hook, Mapping) and hook.get('type') == 'ExactResumeHook' for hook in hooks)
     others = [str(other) for other in work_dir.glob('iter_*.pth') if str(other) != path] if gives_way else []

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from dlc_mmseg.checks.domain_files import Domain, Tile
@@ -50,23 +49,22 @@ def check_label_maps(domain: Domain, report: Report) -> None:
         report: Receives the finding.
     """
     tiles = spread(domain.tiles, 4)
-    counts = [number for number in (_colours(tile.image) for tile in tiles) if number is not None]
     limit = len(domain.classes) + _FEW_COLOURS
+    counts = [number for number in (_colours(tile.image, limit) for tile in tiles) if number is not None]
     if counts and 1 < max(counts) <= limit:
         what = f'{domain.role} images hold at most {max(counts)} colours each, like label maps'
         remedy = f'let data_prefix.img_path of {domain.name} name the folder of the images'
         report.error(tiles[0].image, what, remedy)
 
 
-def _colours(path: str) -> int | None:
-    """Number of different colours or values of an image; None where Pillow does not know the format."""
+def _colours(path: str, limit: int) -> int | None:
+    """Number of different colours or values of an image, at most ``limit + 1``; None where Pillow cannot tell."""
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image)
+            colours = (image.convert('I') if image.mode.startswith('I;16') else image).getcolors(limit)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    flat = np.ascontiguousarray(pixels.reshape(pixels.shape[0] * pixels.shape[1], -1))
-    return len(np.unique(flat.view(f'V{flat.dtype.itemsize * flat.shape[1]}')))
+    return limit + 1 if colours is None else len(colours)
 
 
 def _check_paths(domain: Domain, source: Sequence[Tile], report: Report) -> bool:
@@ -118,7 +116,7 @@ def _check_duplicates(domain: Domain, headers: Headers, report: Report) -> None:
     copies = []
     for path in (path for paths in by_length.values() if len(paths) > 1 for path in paths):
         digest = _digest(path, digests)
-        if digest in seen and _colours(path) != 1:
+        if digest in seen and _colours(path, 1) != 1:
             copies.append(path)
         seen.add(digest)
     remedy = 'remove copies, or they count twice'

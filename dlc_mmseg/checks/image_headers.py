@@ -88,7 +88,10 @@ def decode_fault(path: str) -> str | None:
         What is wrong with it, or None.
     """
     try:
-        with Image.open(path) as image:
+        with open(path, 'rb') as file, Image.open(file) as image:
+            stored = image.format == 'TIFF' and image.info.get('compression') == 'raw'
+            if stored and _is_complete(file, image, os.stat(path).st_size):
+                return None  # nothing to decode, and Pillow cannot read bands of 16 bits that lie one after the other
             image.load()
     except UnidentifiedImageError:
         return _NO_IMAGE

@@ -45,18 +45,13 @@ def check_pipeline(domain: Domain, headers: dict[str, Header], report: Report) -
     Returns:
         What comes out; None if nothing does.
     """
-    steps = list(domain.dataset.pipeline.transforms)
-    where = f'{domain.name}.pipeline'
-    loading = [step for step in steps if isinstance(step, LoadAnnotations)]
-    if domain.labelled and not loading:
-        report.error(where, 'loads no labels', "add dict(type='LoadAnnotations') after LoadImageFromFile")
-        return None
     reduced = bool(getattr(domain.dataset, 'reduce_zero_label', False))
-    for step in loading:
-        wanted = getattr(step, 'reduce_zero_label', None)
+    for step in domain.dataset.pipeline.transforms:
+        wanted = getattr(step, 'reduce_zero_label', None) if isinstance(step, LoadAnnotations) else None
         if wanted is not None and bool(wanted) != reduced:
             what = f'LoadAnnotations has reduce_zero_label={wanted}, the dataset {reduced}'
-            report.error(where, what, f'leave it out of LoadAnnotations and set it in {domain.name}')
+            remedy = f'leave it out of LoadAnnotations and set it in {domain.name}'
+            report.error(f'{domain.name}.pipeline', what, remedy)
             return None
     return _run(domain, headers, report)
 
@@ -70,6 +65,10 @@ def _run(domain: Domain, headers: dict[str, Header], report: Report) -> Outputs 
             where, _, rest = str(error).partition(': ')
             what, _, remedy = rest.rpartition(': ')
             report.error(where if what else f'{domain.name}.pipeline', what or where, remedy or rest)
+            return None
+        if domain.labelled and 'gt_sem_seg' not in item['data_samples']:
+            remedy = "add dict(type='LoadAnnotations') after LoadImageFromFile"
+            report.error(f'{domain.name}.pipeline', 'loads no labels', remedy)
             return None
         image = item['inputs']
         outputs.channels, outputs.dtype = int(image.shape[0]), str(image.dtype).removeprefix('torch.')

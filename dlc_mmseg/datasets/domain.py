@@ -85,6 +85,8 @@ def drop_label_loading(dataset: Any) -> None:
 def missing_files(paths: Iterable[str]) -> list[str]:
     """Paths at which there is no file; every folder is listed once, which is fast on network drives too.
 
+    What a listing lacks may open all the same, where a disk ignores case or writes accents in another way.
+
     Args:
         paths: Local paths; remote ones (``scheme://``) are taken to exist.
 
@@ -97,7 +99,7 @@ def missing_files(paths: Iterable[str]) -> list[str]:
         folder, name = os.path.split(path)
         if folder not in listings:
             listings[folder] = frozenset(os.listdir(folder or '.')) if os.path.isdir(folder or '.') else frozenset()
-        if name not in listings[folder] and '://' not in path:
+        if name not in listings[folder] and '://' not in path and not os.path.exists(path):
             missing.append(path)
     return missing
 
@@ -123,8 +125,10 @@ def first_item(dataset: Any, domain: str) -> dict[str, Any]:
         raise
     except Exception as error:
         remedy = 'correct the pipeline or the file'
-        if domain == 'target' and isinstance(error, KeyError) and 'gt_seg_map' in str(error):
-            remedy = 'a step needs labels, which the target has not: in RandomCrop leave out cat_max_ratio'
+        if isinstance(error, KeyError) and 'gt_seg_map' in str(error):
+            remedy = 'a step needs labels: add dict(type="LoadAnnotations") before it'
+            if domain == 'target':
+                remedy = 'a step needs labels, which the target has not: in RandomCrop leave out cat_max_ratio'
         fault = f'{type(error).__name__}: {_line(error)}'
         raise UserError(f'{path}: {domain} pipeline fails ({fault}): {remedy}') from error
     if not isinstance(item, dict) or not {'inputs', 'data_samples'} <= item.keys():

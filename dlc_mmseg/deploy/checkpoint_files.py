@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.utils import digit_version
 from torch import Tensor
 
+from dlc_mmseg.engine.plain_pickle import plain, stand_ins
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.version import __version__
 
@@ -32,11 +29,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         UserError: If the file is no checkpoint, or holds anything but tensors and plain values.
     """
     try:
-        with _numpy_scalars_allowed():
-            content = torch.load(path, map_location='cpu', weights_only=True)
+        with torch.serialization.safe_globals(stand_ins()):
+            content = plain(torch.load(path, map_location='cpu', weights_only=True))
+    except MemoryError:
+        raise
     except OSError as error:
         raise UserError(f'{path}: {error.strerror or error}: give the path of a checkpoint file') from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a broken file may raise anything
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UserError(
             f'{path}: cannot be read as tensors and plain values ({reason}): give a checkpoint file'
@@ -83,16 +82,6 @@ def write_checkpoint(path: Path, state: Mapping[str, Tensor], meta: Mapping[str,
         raise UserError(f'{path}: {error.strerror or error}: give a file that can be written') from error
     finally:
         part.unlink(missing_ok=True)
-
-
-def _numpy_scalars_allowed() -> contextlib.AbstractContextManager[Any]:
-    """Let NumPy numbers (best scores in the meta data) through; they are plain values."""
-    if digit_version(torch.__version__) < digit_version('2.6'):  # cannot allow them under their old names
-        return contextlib.nullcontext()
-    scalar = np.float64(0).__reduce__()[0]
-    number_types = [type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', '?')]
-    names = [(scalar, f'numpy.{module}.multiarray.scalar') for module in ('core', '_core')]
-    return torch.serialization.safe_globals([*names, (np.dtype, 'numpy.dtype'), *number_types])
 
 
 def _description(meta: Any) -> dict[str, Any]:

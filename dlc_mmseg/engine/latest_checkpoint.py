@@ -18,21 +18,22 @@ def is_complete(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return bool(archive.namelist()) and archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
+    except Exception:  # noqa: BLE001, a damaged file may raise anything
         return False
 
 
 def choose_latest(folder: Path) -> Path | None:
     """Make the file ``last_checkpoint``, which MMEngine resumes from, name a complete checkpoint.
 
-    A checkpoint that a kill cut off, or a ``last_checkpoint`` that it left empty, gives way to the latest complete
-    checkpoint of the folder; what a killed process left half-written is removed.
+    A checkpoint that a kill cut off, or a ``last_checkpoint`` that it or a power cut left without content, gives way
+    to the latest complete checkpoint of the folder; what a killed process left half-written is removed. A remote
+    checkpoint (``scheme://``) is left to MMEngine.
 
     Args:
         folder: The run's ``work_dir``.
 
     Returns:
-        The checkpoint; None if the folder has none, so that training starts from the beginning.
+        The checkpoint; None if it is remote, or if the folder has none, so that training starts from the beginning.
 
     Raises:
         UserError: If the folder has checkpoints, but none that is complete.
@@ -40,8 +41,10 @@ def choose_latest(folder: Path) -> Path | None:
     for leftover in folder.glob(f'.*{PART_SUFFIX}'):
         leftover.unlink(missing_ok=True)
     record = folder / 'last_checkpoint'
-    text = record.read_text().strip() if record.is_file() else ''
-    named = Path(text) if text else None
+    text = record.read_text(errors='replace').strip() if record.is_file() else ''
+    if '://' in text:
+        return None
+    named = Path(text) if text and '\0' not in text else None
     if named is not None and is_complete(named):
         return named
     others = _by_iteration([folder, *([named.parent] if named is not None else [])])
@@ -51,10 +54,10 @@ def choose_latest(folder: Path) -> Path | None:
             print_log(f'{reason}: resuming from {checkpoint}', logger='current', level=logging.WARNING)
             write_atomically(record, str(checkpoint).encode())
             return checkpoint
-    if named is None and not others:
+    if not record.is_file() and not others:
         return None
     raise UserError(
-        f'{named or folder}: missing, cut off or damaged, and {folder} holds no other checkpoint to resume from; '
+        f'{named or record}: missing, cut off or damaged, and {folder} holds no other checkpoint to resume from; '
         f'copy one there, or train without --resume'
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any, Literal
 
 from mmengine.dist import broadcast_object_list, get_rank
@@ -15,6 +16,7 @@ from mmseg.registry import HOOKS, RUNNERS
 from torch import nn
 
 from dlc_mmseg.checks import Options, Report, check_config
+from dlc_mmseg.checks.report import one_line
 from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.errors import UserError
 
@@ -71,7 +73,8 @@ class PreflightHook(Hook):
         self._done = True
         outcome: list[Any] = [None]
         if get_rank() == 0:
-            outcome = [_try_check(runner.cfg.to_dict(), self.mode, runner.model)]
+            report = _try_check(runner.cfg.to_dict(), self.mode, runner.model)
+            outcome = [summary(report) if report.errors else None]
         broadcast_object_list(outcome)
         if isinstance(outcome[0], str):
             raise UserError(outcome[0])
@@ -82,7 +85,7 @@ class PreflightRunner(Runner):
     """MMEngine's Runner, which lets `PreflightHook` check before it builds the datasets.
 
     A config asks for it with ``runner_type='PreflightRunner'``, which `mim train` and `mim test` follow. If the model
-    or another part cannot be built, all problems of the config are reported instead of that one.
+    or another part cannot be built and the checks know why, all problems of the config are reported below that one.
     """
 
     @classmethod
@@ -103,10 +106,11 @@ class PreflightRunner(Runner):
         except (AssertionError, AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
             hook = (cfg.get('default_hooks') or {}).get('preflight') or {'mode': 'off'}
             mode = hook.get('mode', 'quick')
-            message = _try_check(cfg.to_dict(), mode, None) if mode != 'off' and get_rank() == 0 else None
-            if message is None:
+            report = _try_check(cfg.to_dict(), mode, None) if mode != 'off' and get_rank() == 0 else Report()
+            if not any(_is_built(problem.where, cfg) for problem in report.errors):
                 raise
-            raise UserError(message) from error
+            first = shorten(one_line(error), 200, placeholder=' ..')
+            raise UserError(f'{type(error).__name__}: {first}\n{summary(report)}') from error
         return runner
 
     def train(self) -> nn.Module:
@@ -125,8 +129,8 @@ class PreflightRunner(Runner):
         return model
 
 
-def _try_check(config: Mapping[str, Any], mode: Mode, model: nn.Module | None) -> str | None:
-    """Check and log warnings; the message to stop with, if any. A mistake in the checks themselves stops nothing."""
+def _try_check(config: Mapping[str, Any], mode: Mode, model: nn.Module | None) -> Report:
+    """Check and log warnings. A mistake in the checks themselves stops nothing."""
     started = time.monotonic()
     options = Options(
         full=mode == 'full',
@@ -138,13 +142,17 @@ def _try_check(config: Mapping[str, Any], mode: Mode, model: nn.Module | None) -
     except Exception as error:  # noqa: BLE001
         reason = f'{type(error).__name__}: {error}'
         print_log(f'Preflight gave up ({reason}); training goes on', logger='current', level=logging.WARNING)
-        return None
+        return Report()
     for problem in report.warnings:
         print_log(f'Preflight: {problem.line}', logger='current', level=logging.WARNING)
-    if report.errors:
-        return summary(report)
-    print_log(f'Preflight: {report.counts}, {time.monotonic() - started:.1f} s', logger='current')
-    return None
+    if not report.errors:
+        print_log(f'Preflight: {report.counts}, {time.monotonic() - started:.1f} s', logger='current')
+    return report
+
+
+def _is_built(where: str, config: Mapping[str, Any]) -> bool:
+    """Whether a problem lies in what a Runner builds from the start: in a field of the config, but in no dataset."""
+    return where.partition('.')[0] in config and '.dataset' not in where
 
 
 def summary(report: Report) -> str:

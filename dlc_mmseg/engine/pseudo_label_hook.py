@@ -8,6 +8,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from mmseg.structures import SegDataSample
 
 from dlc_mmseg.engine.pictures import colour_labels, displayable, side_by_side
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
@@ -18,7 +19,7 @@ from dlc_mmseg.models.segmentors.teacher import unwrapped
 class PseudoLabelHook(Hook):
     """Draws a target image, the teacher's pseudo-labels and its confidence on an interval.
 
-    Pictures go to every Visualizer backend under the name ``pseudo_labels``.
+    Pictures go to every Visualizer backend under the name ``pseudo_labels``. A model without a teacher is left alone.
 
     Args:
         interval: Iterations between pictures.
@@ -42,28 +43,30 @@ class PseudoLabelHook(Hook):
         outputs: object = None,
     ) -> None:
         """Draw the first target image of the batch when the interval is reached."""
-        if not isinstance(data_batch, dict) or not self.every_n_train_iters(runner, self.interval):
-            return
         model = unwrapped(runner.model)
-        if not isinstance(model, MeanTeacherSegmentor):
-            raise TypeError(f'PseudoLabelHook needs a DLCSegmentor or MeanTeacherSegmentor, not {type(model).__name__}')
+        if not isinstance(data_batch, dict) or not isinstance(model, MeanTeacherSegmentor):
+            return
+        if not self.every_n_train_iters(runner, self.interval):
+            return
         image = data_batch['target']['inputs'][0]
-        batch = model.data_preprocessor({'inputs': [image]}, False)
+        height, width = image.shape[-2:]  # test_cfg of the preprocessor may pad below and to the right
+        batch = model.data_preprocessor({'inputs': [image], 'data_samples': [SegDataSample()]}, False)
         teacher_training = model.teacher_batch_statistics
         model.teacher_batch_statistics = False
         with torch.no_grad():
             pseudo = model.label_target(batch['inputs']).pseudo
         model.teacher_batch_statistics = teacher_training
         model.train(model.training)
+        labels, confidence = (values[0, :height, :width].cpu() for values in (pseudo.labels, pseudo.confidence))
         meta = runner.train_dataloader.dataset.metainfo
         picture = side_by_side(
             [
                 ('target image', displayable(_stored_order(image, model).permute(1, 2, 0).cpu().numpy())),
-                ('pseudo-labels', colour_labels(pseudo.labels[0].cpu().numpy(), meta['palette'])),
+                ('pseudo-labels', colour_labels(labels.numpy(), meta['palette'])),
                 (
-                    f'confidence, {float((pseudo.confidence >= model.pseudo_label_threshold).float().mean()):.0%} '
+                    f'confidence, {float((confidence >= model.pseudo_label_threshold).float().mean()):.0%} '
                     f'>= {model.pseudo_label_threshold:g}',
-                    displayable((pseudo.confidence[0, ..., None] * 255).byte().cpu().numpy()),
+                    displayable((confidence[..., None] * 255).byte().numpy()),
                 ),
             ],
             list(zip(meta['classes'], meta['palette'], strict=True)),

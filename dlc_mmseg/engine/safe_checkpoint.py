@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import io
 import logging
 import os
@@ -37,8 +38,8 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu', *, mmap: b
         What the file holds.
 
     Raises:
-        UserError: If the file is missing, damaged, or holds objects other than tensors, numbers, containers and
-            MMEngine's log buffers.
+        UserError: If the file is missing, unreadable, damaged, or holds objects other than tensors, numbers,
+            containers and MMEngine's log buffers.
     """
     path = Path(path)
     if not path.is_file():
@@ -70,9 +71,13 @@ def read_safely(
         with torch.serialization.safe_globals(stand_ins()):
             loaded = torch.load(file, map_location=map_location, weights_only=True, mmap=mmap)
         return without_code(_as_dict(name, plain(loaded)))
-    except UserError:
+    except (UserError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:  # a broken file may raise anything
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which torch gets from files that are cut off
+            reason = error.strerror or str(error)
+            remedy = 'give the right to read it, or copy it again'
+            raise UserError(f'{name}: cannot be read ({reason}); {remedy}') from error
         if isinstance(error, pickle.UnpicklingError) and not _is_cut_off(file):
             raise _refusal(name, str(error)) from error
         if mmap and 'mmap can only be used' in str(error):  # files of torch < 1.6

@@ -8,11 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from faults import FAULTS
 from faults.injecting import DATA, SOURCE, TARGET, VALIDATION, each, noise, png, shape_labels
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, TRANSFORMS
+from PIL import Image
 from tiny_run import run_config, write_pair
 
 from dlc_mmseg.checks import Options, Report, check_config, checkpoints, schedule
@@ -130,8 +133,6 @@ def test_names_with_signs_and_letters_of_all_kinds_are_read(pair, valid):
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.bmp', '.tif'])
 def test_other_formats_are_read(pair, valid, suffix):
-    from PIL import Image
-
     root, config = pair
     for name, folder in ((SOURCE, 'source'), (TARGET, 'target'), (VALIDATION, 'validation')):
         for path in each(root / folder / 'img'):
@@ -185,6 +186,23 @@ def test_custom_classes_and_label_maps_are_honoured(pair, valid):
         png(path, shape_labels() + 6)
     (problem,) = check(config, valid[1]).errors
     assert 'label values 7, 8' in problem.what
+
+
+@TRANSFORMS.register_module()
+class LoadIndices(BaseTransform):
+    """A user's own loader of labels."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        results['gt_seg_map'] = np.array(Image.open(results['seg_map_path']))
+        results['seg_fields'].append('gt_seg_map')
+        return results
+
+
+def test_labels_may_be_loaded_in_another_way(pair, valid):
+    config = pair[1]
+    for name in (SOURCE, VALIDATION):
+        config.merge_from_dict({f'{name}.pipeline.1.type': 'LoadIndices'})
+    assert lines(check(config, valid[1])) == ''
 
 
 def test_padding_makes_large_crops_possible(pair, valid):
@@ -249,6 +267,23 @@ def test_disk_space_is_compared_with_the_checkpoints_to_come(pair, valid, monkey
     assert not check(config, model).problems
 
 
+@pytest.mark.parametrize('names', [(), ('iter_1',), ('iter_1', 'best_mIoU_iter_1'), ('iter_0', 'iter_1', 'iter_2')])
+def test_a_resumed_run_needs_no_space_for_the_checkpoints_it_has(pair, valid, monkeypatch, names):
+    root, config = pair
+    needed, number = checkpoints.checkpoint_bytes(config.to_dict(), valid[1])
+    one = needed // number
+    (root / 'work').mkdir()
+    for name in names:
+        with open(root / 'work' / f'{name}.pth', 'wb') as file:
+            file.truncate(one)
+    missing = max(number - len(names), 1) * one  # the one being written needs space in any case
+    for config.resume in (False, True):
+        for free, enough in ((missing - 1, False), (missing, config.resume or not names), (needed, True)):
+            monkeypatch.setattr(checkpoints.shutil, 'disk_usage', lambda path, free=free: SimpleNamespace(free=free))
+            problems = [problem for problem in check(config, valid[1]).errors if 'checkpoints need' in problem.what]
+            assert len(problems) == (not enough)
+
+
 def test_a_broken_checkpoint_that_gives_way_is_only_a_warning(pair, valid):
     root, config = pair
     work = root / 'work'
@@ -263,6 +298,14 @@ def test_a_broken_checkpoint_that_gives_way_is_only_a_warning(pair, valid):
     assert 'iter_2.pth: cannot be read (its end is missing)' in problem.line
     (work / 'last_checkpoint').unlink()
     assert not check(config, valid[1]).problems
+
+
+def test_a_remote_checkpoint_to_resume_is_left_to_mmengine(pair, valid):
+    root, config = pair
+    (root / 'work').mkdir()
+    (root / 'work/last_checkpoint').write_text('s3://bucket/run/iter_2.pth', encoding='utf-8')
+    config.resume = True
+    assert lines(check(config, valid[1])) == ''
 
 
 def test_shared_memory_is_compared_with_what_workers_hand_over(pair, valid, monkeypatch):
@@ -282,11 +325,18 @@ def test_without_anything_there_is_still_a_list():
     assert {problem.where for problem in report.errors} == {'train_dataloader', 'train_cfg', 'model'}
 
 
-PARTS = ('train_dataloader', 'model', 'train_cfg', 'default_hooks', 'optim_wrapper', 'val_dataloader')
-
-
-@pytest.mark.parametrize('value', PARTS)
-def test_configs_without_a_part_do_not_break_the_checks(pair, valid, value):
+@pytest.mark.parametrize(
+    ('part', 'reported'),
+    [
+        ('train_dataloader', ['train_dataloader']),
+        ('model', ['model']),
+        ('train_cfg', ['train_cfg']),
+        ('val_dataloader', ['val_dataloader']),
+        ('default_hooks', []),
+        ('optim_wrapper', []),
+    ],
+)
+def test_configs_without_a_part_do_not_break_the_checks(pair, valid, part, reported):
     config = pair[1]
-    config[value] = None
-    check(config, valid[1])
+    config[part] = None
+    assert [problem.where for problem in check(config, valid[1]).problems] == reported

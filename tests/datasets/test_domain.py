@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,9 @@ def test_source_labels_must_exist(source: Path, target: Path) -> None:
     silent = dataset_config(source, pipeline=[LOAD, PACK])
     write_tile(source, 't02', {1: 5})
     assert 'LoadAnnotations' in _fault(source, target, source=silent)
+    crop = {'type': 'RandomCrop', 'crop_size': (8, 8), 'cat_max_ratio': 0.75}
+    early = dataset_config(source, pipeline=[LOAD, crop, LABELS, PACK])
+    assert re.search(r'source pipeline fails.*"LoadAnnotations"\) before it', _fault(source, target, source=early))
 
 
 @pytest.mark.parametrize('rare', [None, {}])
@@ -141,6 +146,13 @@ def test_awkward_names_are_found(tmp_path: Path, target: Path) -> None:
     dataset = PairedDomainDataset(dataset_config(source), dataset_config(target, labelled=False), {'min_pixels': 1})
     assert dataset.rare_classes is not None
     assert dataset.rare_classes.counts.tolist() == [[236, 20, 0]]
+
+
+def test_names_that_a_disk_writes_otherwise_are_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / unicodedata.normalize('NFC', 'Größe é.png')
+    path.touch()
+    monkeypatch.setattr(os, 'listdir', lambda _: [unicodedata.normalize('NFD', path.name)])
+    assert missing_files([str(path), f'{path}.png']) == [f'{path}.png']
 
 
 def test_missing_files_lists_each_folder_once(tmp_path: Path) -> None:

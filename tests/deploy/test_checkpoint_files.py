@@ -72,6 +72,17 @@ def test_never_runs_what_a_file_carries(tmp_path: Path) -> None:
     assert not trap.exists()
 
 
+class _Dtype:
+    def __reduce__(self) -> tuple[Any, ...]:  # a number type rewritten to hold object pointers
+        return np.dtype, ('f8', False, True), (3, '<', None, ('a',), {'a': (np.dtype('f8'), 0)}, 8, 1, 0)
+
+
+def test_number_types_cannot_be_rewritten(tmp_path: Path) -> None:
+    path = save(tmp_path / 'x.pth', {'state_dict': STATE, 'meta': {'best': _Dtype()}})
+    with pytest.raises(UserError, match=r'x\.pth.*cannot be read as tensors'):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize(
     ('content', 'message'),
     [

@@ -52,12 +52,20 @@ def test_damaged_and_missing_files_are_incomplete(tmp_path):
     assert not is_complete(tmp_path)
 
 
+def test_damaged_directories_of_files_are_incomplete(tmp_path):
+    path = checkpoint(tmp_path / 'a.pth')
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b'a/data.pkl')] = 0xFF  # the directory, at the end, says that this is UTF-8
+    path.write_bytes(content)
+    assert not is_complete(path)
+
+
 def test_the_recorded_checkpoint_is_taken(folder):
     (folder / 'last_checkpoint').write_text(f'{folder / "iter_8.pth"}\n')
     assert choose_latest(folder) == folder / 'iter_8.pth'
 
 
-@pytest.mark.parametrize('damage', ['cut', 'gone', 'empty record', 'no record'])
+@pytest.mark.parametrize('damage', ['cut', 'gone', 'empty record', 'lost record', 'no record'])
 def test_the_one_before_takes_its_place(folder, damage):
     if damage == 'cut':
         cut(folder / 'iter_10.pth', 0.7)
@@ -65,6 +73,8 @@ def test_the_one_before_takes_its_place(folder, damage):
         (folder / 'iter_10.pth').unlink()
     elif damage == 'empty record':
         (folder / 'last_checkpoint').write_text('')
+    elif damage == 'lost record':  # of a power cut: the right length, and nothing in it
+        (folder / 'last_checkpoint').write_bytes(bytes(40))
     else:
         (folder / 'last_checkpoint').unlink()
     expected = folder / ('iter_8.pth' if damage in ('cut', 'gone') else 'iter_10.pth')
@@ -79,6 +89,12 @@ def test_checkpoints_of_another_out_dir(folder, tmp_path_factory):
     assert recorded(work_dir) == str(folder / 'iter_8.pth')
 
 
+def test_a_remote_checkpoint_is_left_to_mmengine(folder):
+    (folder / 'last_checkpoint').write_text('s3://bucket/run/iter_12.pth')
+    assert choose_latest(folder) is None
+    assert recorded(folder) == 's3://bucket/run/iter_12.pth'
+
+
 def test_half_written_files_are_removed(folder):
     left = folder / '.iter_12.pth.0123.part'
     left.write_bytes(b'x')
@@ -89,6 +105,12 @@ def test_half_written_files_are_removed(folder):
 def test_an_empty_folder_starts_from_the_beginning(tmp_path):
     assert choose_latest(tmp_path) is None
     assert not (tmp_path / 'last_checkpoint').exists()
+
+
+def test_a_record_of_nothing_is_an_error_with_a_remedy(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text('')
+    with pytest.raises(UserError, match=r'last_checkpoint: missing, cut off or damaged.*without --resume'):
+        choose_latest(tmp_path)
 
 
 def test_nothing_whole_is_an_error_with_a_remedy(folder):

@@ -10,6 +10,8 @@ import torch
 import toy
 from mmseg.registry import HOOKS, MODELS
 
+from dlc_mmseg.engine import pseudo_label_hook
+
 META = {'classes': ('ground', 'roof', 'car'), 'palette': [[0, 0, 0], [255, 0, 0], [0, 0, 255]]}
 
 
@@ -63,10 +65,21 @@ def test_training_does_not_notice(batch_statistics):
         assert torch.equal(value, state[name]), name
 
 
-def test_another_model_is_refused():
+def test_a_model_without_a_teacher_is_left_alone():
+    """The shared runtime has the hook, and plain segmentors train on it too."""
     hook = HOOKS.build({'type': 'PseudoLabelHook', 'interval': 1})
-    with pytest.raises(TypeError, match='PseudoLabelHook needs a DLCSegmentor'):
-        hook.after_train_iter(runner_of(torch.nn.Identity()), 0, toy.paired_batch())
+    runner = runner_of(MODELS.build(toy.segmentor()))
+    hook.after_train_iter(runner, 0, toy.domain_batch(labelled=True))
+    assert runner.visualizer.images == []
+
+
+def test_what_the_preprocessor_pads_at_test_time_is_not_drawn(monkeypatch):
+    panels = {}
+    monkeypatch.setattr(pseudo_label_hook, 'side_by_side', lambda shown, _: panels.update(shown))
+    preprocessor = {**toy.preprocessor(), 'test_cfg': {'size_divisor': 32}}
+    hook = HOOKS.build({'type': 'PseudoLabelHook', 'interval': 1})
+    hook.after_train_iter(runner_of(built(data_preprocessor=preprocessor)), 0, toy.paired_batch())
+    assert [image.shape for image in panels.values()] == [(16, 24, 3)] * 3
 
 
 @pytest.mark.parametrize('name', ['PseudoLabelHook', 'TransitionMatrixHook'])

@@ -84,10 +84,34 @@ def test_a_model_that_does_not_build_is_explained_with_everything_else(pair):
 
 
 def test_other_errors_of_building_stay_what_they_are(pair):
-    _, config = pair
+    root, config = pair
     config.log_processor.window_sise = 1
     with pytest.raises(TypeError, match='window_sise'):
         build(config)
+    (root / 'source/lbl/t01.png').unlink()  # training data is not what a part is built of, nor what is tested on
+    config.load_from = 'none.pth'
+    with pytest.raises(TypeError, match='window_sise'):
+        build(config)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'error', 'problem'),
+    [
+        ({'log_processor.window_sise': 1, 'model.segmentor.decode_head.num_classes': 4}, 'window_sise', 'is 4'),
+        ({'val_evaluator': None}, 'should be either all None', 'val_evaluator: is missing'),
+    ],
+)
+def test_the_error_of_building_comes_first(pair, changes, error, problem):
+    _, config = pair
+    config.merge_from_dict(changes)
+    with pytest.raises(UserError) as caught:
+        build(config)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert error in lines[0]
+    assert len(lines[0]) < 220
+    assert lines[1].startswith('1 problem to solve before training')
+    assert problem in lines[2]
 
 
 def test_with_the_plain_runner_the_hook_checks_before_the_first_iteration(pair):

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -267,6 +268,14 @@ def test_a_file_that_was_cut_off_is_named(run, way):
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('lacking', [1, 100, 700, 1000, 2000])
+def test_a_file_is_cut_off_wherever_it_ends(tmp_path, lacking):
+    path = save(tmp_path / 'x.pth', {'state_dict': {'a': torch.zeros(1000)}})
+    path.write_bytes(path.read_bytes()[:-lacking])
+    with pytest.raises(UserError, match=r'its end is missing\); the file is cut off'):
+        load_checkpoint_file(path)
+
+
 @pytest.mark.parametrize('content', [b'', b'text', pickle.dumps([1]), b'PK\x03\x04 cut', b'\x80\x02}q\x00X'])
 def test_files_of_other_kinds_are_named_in_one_line(tmp_path, content):
     path = tmp_path / 'x.pth'
@@ -276,6 +285,21 @@ def test_files_of_other_kinds_are_named_in_one_line(tmp_path, content):
             load_checkpoint_file(path, mmap=mmap)
         assert str(path) in str(caught.value)
         assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('error', [MemoryError(), torch.cuda.OutOfMemoryError('CUDA out of memory')])
+def test_a_file_is_not_blamed_for_a_lack_of_memory(tmp_path, monkeypatch, error):
+    path = save(tmp_path / 'x.pth', {})
+    monkeypatch.setattr(torch, 'load', Mock(side_effect=error))
+    with pytest.raises(type(error)):
+        load_checkpoint_file(path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = save(tmp_path / 'x.pth', {})
+    monkeypatch.setattr(torch, 'load', Mock(side_effect=PermissionError(13, 'Permission denied')))
+    with pytest.raises(UserError, match=r'x\.pth: cannot be read \(Permission denied\); give the right to read it'):
+        load_checkpoint_file(path)
 
 
 def test_missing_files_and_lists_are_named(tmp_path):
