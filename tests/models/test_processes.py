@@ -11,7 +11,7 @@ from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts
 from dlc_mmseg.models.processes import average_gradients, average_statistics, pooled_counts, trained_parameters
 from dlc_mmseg.models.segmentors.finite_check import find_non_finite
 from dlc_mmseg.models.transition_evidence import ConsensusEstimator
-from dlc_mmseg.models.transition_views import Points
+from dlc_mmseg.models.transition_views import Points, Views
 
 
 def parameters_of(rank):
@@ -54,7 +54,7 @@ def shared(rank):
         'pooled': tuple(pooled_counts(counts, len(labels))),
         'one side': tuple(pooled_counts(*((none, 0) if rank else (counts, len(labels))))),
         'nothing': tuple(pooled_counts(none, 0)),
-        'estimator': tuple(ConsensusEstimator(3)(Points(features_of(rank), labels)).counts),
+        'estimator': tuple(ConsensusEstimator(3)(Points(features_of(rank), labels), Views()).counts),
         'problem': tuple(problem),
         'healthy': find_non_finite({'loss': torch.tensor(1.0)}, parameters),
     }
