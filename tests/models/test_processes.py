@@ -97,7 +97,7 @@ def test_counts_are_those_of_all_points(results):
 
 
 def test_the_published_estimator_counts_the_points_of_all(results):
-    alone = [ConsensusEstimator(3)(Points(features_of(rank), points_of(rank)[0])).counts for rank in (0, 1)]
+    alone = [ConsensusEstimator(3)(Points(features_of(rank), points_of(rank)[0]), Views()).counts for rank in (0, 1)]
     for result in results:
         for order in range(3):
             expected = (30 * alone[0][order] + 12 * alone[1][order]) / 42
