@@ -1,4 +1,4 @@
-"""From the authors' checkpoints to ours, and from a trained model to what a user ships."""
+"""From checkpoints of other people to ours, and from a trained model to what it says of images."""
 
 from dlc_mmseg.deploy.conversion import Conversion, convert_state_dict
 from dlc_mmseg.deploy.convert_checkpoint import convert_checkpoint
