@@ -32,41 +32,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         '--clip_size 128 --stride_size 128\n  python tools/convert_datasets/vaihingen.py --dataset_path '
         'data/demo_raw/vaihingen --clip_size 128 --stride_size 128'
     )
-    add_option(
-        parser,
-        'out_dir',
-        type=Path,
-        required=True,
-        metavar='DIR',
-        help='new or empty folder, or one with demo data, which is replaced',
-    )
+    help_folder = 'new or empty folder, or one with demo data, which is replaced'
+    add_option(parser, 'out_dir', type=Path, required=True, metavar='DIR', help=help_folder)
     add_option(parser, 'seed', type=int, default=default.seed, metavar='N', help='default: %(default)s')
-    add_option(
-        parser,
-        'size',
-        type=int,
-        default=default.size,
-        metavar='N',
-        help='side of a tile in pixels (default: %(default)s; real ones have 6000)',
-    )
+    help_size = 'side of a tile in pixels (default: %(default)s; real ones have 6000)'
+    add_option(parser, 'size', type=int, default=default.size, metavar='N', help=help_size)
     for name, tiles in (('potsdam_tiles', default.potsdam_tiles), ('vaihingen_tiles', default.vaihingen_tiles)):
-        add_option(
-            parser,
-            name,
-            type=int,
-            nargs=2,
-            default=tiles,
-            metavar=('TRAIN', 'VAL'),
-            help=f'number of training and validation tiles (default: {tiles[0]} {tiles[1]})',
-        )
-    add_option(
-        parser,
-        'coarsening',
-        type=float,
-        default=default.coarsening,
-        metavar='F',
-        help='factor on 5 and 9 cm per pixel, so that a small tile still shows a street (default: %(default)s)',
-    )
+        help_tiles = f'number of training and validation tiles (default: {tiles[0]} {tiles[1]})'
+        add_option(parser, name, type=int, nargs=2, default=tiles, metavar=('TRAIN', 'VAL'), help=help_tiles)
+    help_factor = 'factor on 5 and 9 cm per pixel, so that a small tile still shows a street (default: %(default)s)'
+    add_option(parser, 'coarsening', type=float, default=default.coarsening, metavar='F', help=help_factor)
 
 
 def run(args: argparse.Namespace) -> None:

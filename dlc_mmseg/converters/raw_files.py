@@ -14,6 +14,7 @@ from typing import IO
 
 from dlc_mmseg.errors import UserError
 
+# zipfile raises the last two for compressions that it does not know and for encrypted members
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
 _REMEDY = 'download it again, or extract it and pass the folder'
 

@@ -10,9 +10,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.engine.true_confusion import label_map
-from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.windows import Box, sliding_windows
-from dlc_mmseg.models.segmentors.teacher import first_output
+from dlc_mmseg.models.segmentors.teacher import first_output, level_of
 
 
 class FeaturePoints(NamedTuple):
@@ -113,12 +112,7 @@ def _windows(network: EncoderDecoder, size: tuple[int, int]) -> list[Box]:
 
 
 def _level(outputs: tuple[Tensor, ...], level: int | None) -> Tensor:
-    if level is None:
-        return outputs[min(1, len(outputs) - 1)]
-    if not -len(outputs) <= level < len(outputs):
-        levels = f'the backbone has {len(outputs)}, 0 to {len(outputs) - 1}'
-        raise UserError(f'feature level {level}: {levels}: take one of them')
-    return outputs[level]
+    return level_of(outputs, min(1, len(outputs) - 1) if level is None else level)
 
 
 def _content(size: tuple[int, int], sample: SegDataSample) -> Box:

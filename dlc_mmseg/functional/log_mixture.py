@@ -23,7 +23,7 @@ def log_mixture(log_probs: Tensor, transition: Tensor | None, labels: Tensor | N
 
     One matrix product of probabilities serves unless it could underflow, which takes zeros in T that meet confident
     logits. Then each class is summed in log space. Whether zeros do meet such logits is looked up on the CPU only;
-    elsewhere any zero of T will do.
+    elsewhere any zero of T will do, for which one number is read from the device.
 
     Args:
         log_probs: log p, (B, K, P).

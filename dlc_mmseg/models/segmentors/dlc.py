@@ -13,6 +13,7 @@ from torch import Tensor
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
+from dlc_mmseg.models.segmentors.teacher import level_of
 from dlc_mmseg.models.transition_views import LabelledView, Views, draw_points
 
 
@@ -155,22 +156,6 @@ class DLCSegmentor(MeanTeacherSegmentor):
         report = {f'transition.{name}': value for name, value in terms.items()}
         report['transition.diagonal'] = self.transition().diagonal().mean()
         return report
-
-
-def level_of(features: tuple[Tensor, ...], level: int) -> Tensor:
-    """One of a backbone's outputs.
-
-    Args:
-        features: Outputs, shallow to deep.
-        level: Which, 0 being the shallowest, -1 the deepest.
-
-    Raises:
-        ValueError: If there is no such level.
-    """
-    if not -len(features) <= level < len(features):
-        levels = f'the backbone has {len(features)}, 0 to {len(features) - 1}'
-        raise ValueError(f'transition.feature_level is {level}: {levels}: take one of them')
-    return features[level]
 
 
 def predicts(head: HeadLogits) -> bool:

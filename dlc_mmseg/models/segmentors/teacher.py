@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -11,6 +11,8 @@ from mmengine.model.wrappers import is_model_wrapper
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from dlc_mmseg.errors import UserError
 
 
 def make_teacher(student: EncoderDecoder) -> EncoderDecoder:
@@ -84,3 +86,19 @@ def first_output(module: nn.Module) -> Iterator[list[tuple[Tensor, ...]]]:
         yield outputs
     finally:
         handle.remove()
+
+
+def level_of(features: Sequence[Tensor], level: int) -> Tensor:
+    """One of a backbone's outputs.
+
+    Args:
+        features: Outputs, shallow to deep.
+        level: Which, 0 being the shallowest, -1 the deepest.
+
+    Raises:
+        UserError: If there is no such level.
+    """
+    if not -len(features) <= level < len(features):
+        levels = f'the backbone has {len(features)}, 0 to {len(features) - 1}'
+        raise UserError(f'feature level {level}: {levels}: take one of them')
+    return features[level]

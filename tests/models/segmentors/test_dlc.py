@@ -122,7 +122,7 @@ def test_gradient_through_the_corrected_loss(through):
 
 def test_a_level_of_features_that_is_not_there():
     model = build(transition={'type': 'NoiseTransitionMatrix', 'estimator': 'consensus', 'feature_level': 9})
-    with pytest.raises(ValueError, match='feature_level is 9: the backbone has 2, 0 to 1'):
+    with pytest.raises(ValueError, match='feature level 9: the backbone has 2, 0 to 1'):
         model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
 
 
