@@ -39,7 +39,7 @@ test test-lowest:
 
 # What runs is what the two stacks do differently: launching, loading checkpoints, resuming, and every model's parts.
 OPENMMLAB_TESTS := tests/test_end_to_end.py tests/test_configs.py tests/engine/test_exact_resume.py \
-    tests/engine/test_safe_checkpoint.py
+    tests/files/test_safe_checkpoint.py
 PYTHON_TAG = $(shell $(PYTHON) -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
 ifneq ($(wildcard $(WHEELS)/mmcv-2.1.*-$(PYTHON_TAG)-*.whl),)
 test-openmmlab: .venv-openmmlab/installed

@@ -20,8 +20,8 @@ from dlc_mmseg.models.segmentors.dlc import DLCSegmentor, pasted_views, teacher_
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 from dlc_mmseg.models.segmentors.teacher import unwrapped
-from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
-from dlc_mmseg.models.transition_views import LabelledView, Points, Views, draw_points
+from dlc_mmseg.models.transition.matrix import NoiseTransitionMatrix
+from dlc_mmseg.models.transition.views import LabelledView, Points, Views, draw_points
 
 LEVELS = (0, 1, -1)
 CELLS = 400  # remembered of each iteration

@@ -1,7 +1,7 @@
 """SegFormer's encoder, DAFormer's head and HRDA in plain PyTorch functions on a state dict with the authors' names.
 
 An independent reference: nothing of MMSegmentation or this package is used. It is itself checked against the figures
-of the original implementation (tests/deploy/test_parity.py).
+of the original implementation (tests/deploy/legacy/test_parity.py).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from torch import Tensor, nn
 
-from dlc_mmseg.deploy.legacy_keys import new_name
+from dlc_mmseg.deploy.legacy.keys import new_name
 
 
 def legacy_state_module(parity_dir: Path) -> ModuleType:

@@ -95,13 +95,14 @@ def test_importing_registers(kind, name):
 
 ALLOWED = {
     'functional': {'functional'},
-    'models': {'functional', 'models'},
-    'datasets': {'functional', 'datasets'},
-    'checks': {'functional', 'datasets', 'checks'},
-    'engine': {'functional', 'models', 'checks', 'engine'},
-    'converters': {'functional', 'datasets', 'converters'},
-    'deploy': {'functional', 'models', 'datasets', 'engine', 'deploy'},
-    'commands': {'functional', 'models', 'datasets', 'engine', 'converters', 'deploy', 'checks', 'commands'},
+    'files': {'files'},
+    'models': {'functional', 'files', 'models'},
+    'datasets': {'functional', 'files', 'datasets'},
+    'checks': {'functional', 'files', 'datasets', 'checks'},
+    'converters': {'functional', 'files', 'datasets', 'converters'},
+    'engine': {'functional', 'files', 'models', 'checks', 'engine'},
+    'deploy': {'functional', 'files', 'models', 'datasets', 'engine', 'deploy'},
+    'commands': {'functional', 'files', 'models', 'datasets', 'engine', 'converters', 'deploy', 'checks', 'commands'},
 }
 
 

@@ -21,7 +21,7 @@ from tiny_run import run_config, runner_of, write_pair
 
 from dlc_mmseg.cli import main
 from dlc_mmseg.datasets import PairedDomainDataset, read_class_statistics
-from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
+from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
 CUT = ('--clip_size', '32', '--stride_size', '32', '--workers', '1')
 TRYING = ("it's a $HOME & (more); `x` #1", 'Größe 東京', '-rf *', 'a\tb')

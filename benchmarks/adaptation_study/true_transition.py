@@ -20,7 +20,7 @@ from dlc_mmseg.functional.confusion import confusion_counts, true_transition
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import stacked_labels
 from dlc_mmseg.models.segmentors.teacher import unwrapped
-from dlc_mmseg.models.transition_matrix import NoiseTransitionMatrix
+from dlc_mmseg.models.transition.matrix import NoiseTransitionMatrix
 
 COURSE_FILE = 'transition.jsonl'
 _SMALLEST = 1e-6

@@ -12,8 +12,8 @@ from mmengine.registry import init_default_scope
 from dlc_mmseg.checks import Options, Report, check_config, printable
 from dlc_mmseg.commands._config_file import read_config
 from dlc_mmseg.commands._progress import progress_bar
-from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
 _EPILOG = """One line per problem: file or field, what is wrong, what to do. Exit status 2 if there are errors, else 0.
 

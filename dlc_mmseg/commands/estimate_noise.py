@@ -17,10 +17,10 @@ from PIL import Image
 from dlc_mmseg.commands._config_file import read_config
 from dlc_mmseg.commands._progress import progress_bar
 from dlc_mmseg.commands._spelling import add_option
-from dlc_mmseg.deploy.image_folder import config_dataset, folder_dataset
-from dlc_mmseg.deploy.noise_estimation import NoiseEstimate, Points, collect_points, estimate_noise
-from dlc_mmseg.deploy.noise_report import describe, draw, summarise
-from dlc_mmseg.deploy.predicting import load_model
+from dlc_mmseg.deploy.noise.estimation import NoiseEstimate, Points, collect_points, estimate_noise
+from dlc_mmseg.deploy.noise.image_folder import config_dataset, folder_dataset
+from dlc_mmseg.deploy.noise.predicting import load_model
+from dlc_mmseg.deploy.noise.report import describe, draw, summarise
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 

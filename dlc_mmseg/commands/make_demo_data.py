@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import track
 
 from dlc_mmseg.commands._spelling import add_option
-from dlc_mmseg.converters.demo_data import DemoOptions, make_demo_data
+from dlc_mmseg.converters.demo.drawing import DemoOptions, make_demo_data
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

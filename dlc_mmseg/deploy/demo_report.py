@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from dlc_mmseg.deploy.predicting import load_model, predictions
+from dlc_mmseg.deploy.noise.predicting import load_model, predictions
 from dlc_mmseg.engine.pictures import colour_labels, displayable, draw_matrices, side_by_side
 from dlc_mmseg.engine.true_confusion import count_confusion
 from dlc_mmseg.functional.confusion import transition_error, true_transition

@@ -1,13 +1,13 @@
 """Hooks for MMEngine's Runner; files written whole, and checkpoints read without running code."""
 
-from dlc_mmseg.engine.atomic_files import register_atomic_backend
-from dlc_mmseg.engine.checkpoint_loading import register_safe_loaders
 from dlc_mmseg.engine.exact_resume_hook import ExactResumeHook
 from dlc_mmseg.engine.preflight_hook import PreflightHook, PreflightRunner
 from dlc_mmseg.engine.pseudo_label_hook import PseudoLabelHook
 from dlc_mmseg.engine.pseudo_label_weight_hook import PseudoLabelWeightHook
 from dlc_mmseg.engine.student_optimizer import StudentOptimWrapperConstructor
 from dlc_mmseg.engine.transition_hook import TransitionMatrixHook
+from dlc_mmseg.files.atomic_writing import register_atomic_backend
+from dlc_mmseg.files.checkpoint_loaders import register_safe_loaders
 
 __all__ = [
     'ExactResumeHook',

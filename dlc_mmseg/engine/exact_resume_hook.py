@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from dlc_mmseg.engine.iteration_randomness import seed_iteration
-from dlc_mmseg.engine.latest_checkpoint import choose_latest
+from dlc_mmseg.files.latest_checkpoint import choose_latest
 
 
 @HOOKS.register_module()

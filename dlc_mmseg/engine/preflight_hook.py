@@ -17,8 +17,8 @@ from torch import nn
 
 from dlc_mmseg.checks import Options, Report, check_config
 from dlc_mmseg.checks.report import one_line
-from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
 Mode = Literal['quick', 'full', 'off']
 

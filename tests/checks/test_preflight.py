@@ -20,7 +20,7 @@ from tiny_run import run_config, write_pair
 
 from dlc_mmseg.checks import Options, Report, check_config, checkpoints, schedule
 from dlc_mmseg.datasets import compute_class_statistics, read_class_statistics
-from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
+from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
 
 @pytest.fixture(scope='module')

@@ -22,11 +22,11 @@ from torch import nn
 
 from dlc_mmseg.cli import main
 from dlc_mmseg.commands.estimate_noise import configure
-from dlc_mmseg.deploy import noise_estimation
-from dlc_mmseg.deploy.feature_points import segment_with_points
-from dlc_mmseg.deploy.noise_estimation import Points, collect_points, estimate_noise
-from dlc_mmseg.deploy.noise_report import describe, summarise
-from dlc_mmseg.deploy.stored_scores import stored_scores
+from dlc_mmseg.deploy.noise import estimation as noise_estimation
+from dlc_mmseg.deploy.noise.estimation import Points, collect_points, estimate_noise
+from dlc_mmseg.deploy.noise.feature_points import segment_with_points
+from dlc_mmseg.deploy.noise.report import describe, summarise
+from dlc_mmseg.deploy.noise.stored_scores import stored_scores
 from dlc_mmseg.errors import UserError
 
 LOADER = {'batch_size': 1, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler'}}

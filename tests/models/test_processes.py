@@ -10,8 +10,8 @@ from torch import nn
 from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts
 from dlc_mmseg.models.processes import average_gradients, average_statistics, pooled_counts, trained_parameters
 from dlc_mmseg.models.segmentors.finite_check import find_non_finite
-from dlc_mmseg.models.transition_evidence import ConsensusEstimator
-from dlc_mmseg.models.transition_views import Points, Views
+from dlc_mmseg.models.transition.evidence import ConsensusEstimator
+from dlc_mmseg.models.transition.views import Points, Views
 
 
 def parameters_of(rank):

@@ -14,7 +14,7 @@ from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 from dlc_mmseg.models.segmentors.teacher import level_of
-from dlc_mmseg.models.transition_views import LabelledView, Views, draw_points
+from dlc_mmseg.models.transition.views import LabelledView, Views, draw_points
 
 
 @MODELS.register_module()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from dlc_mmseg.deploy.conversion import convert_state_dict
+from dlc_mmseg.deploy.legacy.conversion import convert_state_dict
 from dlc_mmseg.models.backbones import LegacyMixVisionTransformer
 
 

@@ -8,7 +8,7 @@ import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 
-from dlc_mmseg.deploy.legacy_keys import convert_network
+from dlc_mmseg.deploy.legacy.keys import convert_network
 from dlc_mmseg.models.decode_heads import DAFormerHead
 
 WIDTHS = [8 * factor for factor in legacy.WIDTHS]

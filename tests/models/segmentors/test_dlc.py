@@ -13,7 +13,7 @@ from dlc_mmseg.functional.windows import Box
 from dlc_mmseg.models.segmentors.dlc import pasted_views, predicts, teacher_view
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
-from dlc_mmseg.models.transition_views import cell_centres
+from dlc_mmseg.models.transition.views import cell_centres
 
 
 def build(**changes):

@@ -14,7 +14,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from parity import legacy_tensor
 
-from dlc_mmseg.deploy.conversion import convert_state_dict
+from dlc_mmseg.deploy.legacy.conversion import convert_state_dict
 from dlc_mmseg.functional.windows import Box
 from dlc_mmseg.models.segmentors import HRDAEncoderDecoder
 from dlc_mmseg.models.segmentors.head_logits import check_segmentor, training_logits

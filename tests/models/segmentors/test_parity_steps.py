@@ -10,8 +10,8 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from dlc_mmseg.deploy.legacy_architecture import read_segmentor
-from dlc_mmseg.deploy.legacy_keys import convert_network
+from dlc_mmseg.deploy.legacy.architecture import read_segmentor
+from dlc_mmseg.deploy.legacy.keys import convert_network
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,1 @@
+"""Checkpoints of the method's authors and of the code it builds on, converted to this package's names."""

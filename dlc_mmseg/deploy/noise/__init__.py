@@ -1,0 +1,1 @@
+"""Estimating which classes a trained segmentor confuses on images without labels."""
