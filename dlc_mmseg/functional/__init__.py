@@ -33,6 +33,7 @@ from dlc_mmseg.functional.transition_estimation import (
     estimate_transition_matrix,
     initial_logits,
 )
+from dlc_mmseg.functional.window_canvas import WindowCanvas
 from dlc_mmseg.functional.windows import Box, random_box, sliding_windows
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     'LatentClassFit',
     'PseudoLabels',
     'TransitionEstimate',
+    'WindowCanvas',
     'block_mask',
     'class_mix_mask',
     'composition_posterior',

@@ -10,7 +10,9 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.engine.true_confusion import label_map
+from dlc_mmseg.functional.window_canvas import WindowCanvas
 from dlc_mmseg.functional.windows import Box, sliding_windows
+from dlc_mmseg.models.segmentors.sliding import slide_settings, window_logits
 from dlc_mmseg.models.segmentors.teacher import first_output, level_of
 
 
@@ -69,19 +71,16 @@ def segment_with_points(
     free = torch.zeros(size, dtype=torch.bool)
     content = _content(size, sample)
     free[content.slices] = True
-    total = inputs.new_zeros(1, network.out_channels, *size)
-    covered = inputs.new_zeros(1, 1, *size)
+    canvas = WindowCanvas(1, network.out_channels, size, dtype=inputs.dtype, device=inputs.device)
     points: list[FeaturePoints] = []
     for box in _windows(network, size):
         rows, columns = box.slices
-        crop = inputs[:, :, rows, columns]
-        metas = [{**sample.metainfo, 'img_shape': crop.shape[2:]}]  # only as a `Size` it goes before `pad_shape`
         with first_output(network.backbone) as features:
-            total[:, :, rows, columns] += network.encode_decode(crop, metas)
-        covered[:, :, rows, columns] += 1
+            for _, logits in window_logits(network, [(box, inputs[:, :, rows, columns])], [sample.metainfo]):
+                canvas.add(logits, box)
         points = [smallest([*points, _draw(_level(features[0], feature_level), box, free, generator)], num_points)]
         free[rows, columns] = False
-    network.postprocess_result(total / covered, [sample])
+    network.postprocess_result(canvas.take(size[0]), [sample])
     return sample, labelled(points[0], sample, content)
 
 
@@ -108,7 +107,8 @@ def _windows(network: EncoderDecoder, size: tuple[int, int]) -> list[Box]:
     config = dict(network.test_cfg or {})
     if config.get('mode', 'whole') == 'whole':
         return [Box(0, 0, *size)]
-    return sliding_windows(size, tuple(config['crop_size']), tuple(config['stride']))
+    settings = slide_settings(config)
+    return sliding_windows(size, settings.crop_size, settings.stride)
 
 
 def _level(outputs: tuple[Tensor, ...], level: int | None) -> Tensor:

@@ -13,14 +13,19 @@ from torch import Tensor, nn
 
 from dlc_mmseg.models.segmentors.head_logits import check_segmentor
 from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint
+from dlc_mmseg.models.segmentors.sliding import slide_linearly
 from dlc_mmseg.models.segmentors.teacher import make_teacher
 
 
 class WrappingSegmentor(BaseSegmentor):
     """Student and teacher of one structure behind the interface of a single segmentor.
 
+    Both slide over images with `slide_inference` of this package instead of MMSegmentation's: the same logits in time
+    that is linear in the image.
+
     Args:
-        segmentor: Config of the segmentor, an EncoderDecoder or subclass.
+        segmentor: Config of the segmentor, an EncoderDecoder or subclass. Its ``test_cfg`` may say
+            ``window_batch_size`` and ``canvas_device`` beside what MMSegmentation reads, see `SlideSettings`.
         data_preprocessor: Config of the preprocessor.
         predict_with: The network that validates and tests, ``student`` or ``teacher``.
 
@@ -30,7 +35,8 @@ class WrappingSegmentor(BaseSegmentor):
         num_classes: Number of classes K.
 
     Raises:
-        ValueError: If ``predict_with`` is neither, or the segmentor cannot be trained on pseudo-labels.
+        ValueError: If ``predict_with`` is neither, the segmentor cannot be trained on pseudo-labels, or its sliding
+            windows make no sense.
     """
 
     student: EncoderDecoder
@@ -47,6 +53,7 @@ class WrappingSegmentor(BaseSegmentor):
             raise ValueError(f"predict_with is {predict_with!r}: choose 'student' or 'teacher'")
         self.student = MODELS.build(segmentor)
         self.num_classes = check_segmentor(self.student)
+        slide_linearly(self.student)
         self.teacher = make_teacher(self.student)
         self.predict_with = predict_with
         accept_plain_checkpoint(self)
