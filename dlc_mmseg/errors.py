@@ -4,27 +4,27 @@ from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Bad input: the message is one line that names the file or field and the remedy.
+    """Bad input: which, what is wrong with it, and what to do. The message joins the three on one line.
 
     The command line prints it without a traceback and exits with status 2.
 
     Args:
-        where: File or field of the config; None where there is no one place.
+        where: File, field of the config or option; None where there is no one place.
         what: What is wrong with it.
         remedy: What to do about it, in words that work when followed.
 
     Attributes:
-        where: As given, as text.
+        where: As given, as text, or None.
         what: As given.
         remedy: As given.
     """
 
-    def __init__(self, where: object, what: str = '', remedy: str = '') -> None:
-        self.where = '' if where is None else str(where)
+    def __init__(self, where: object, what: str, remedy: str) -> None:
+        self.where = None if where is None else str(where)
         self.what = what
         self.remedy = remedy
         super().__init__(': '.join(part for part in (self.where, what, remedy) if part))
 
-    def __reduce__(self) -> tuple[type[UserError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[UserError], tuple[object, ...]]:
         """Keep the parts when the error crosses processes."""
         return type(self), (self.where, self.what, self.remedy)

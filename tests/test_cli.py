@@ -72,7 +72,7 @@ def test_wrong_arguments_end_with_status_2(command, argv, capsys):
 
 def test_what_the_user_can_correct_is_one_line_without_a_traceback(command, capsys):
     def run(args):
-        raise UserError('a.tif: truncated: download it again')
+        raise UserError('a.tif', 'truncated', 'download it again')
 
     command.run = run
     assert cli.main(['try-it']) == 2
@@ -101,7 +101,7 @@ def test_interruption_ends_with_status_130(command, capsys):
 
 def test_the_console_script_passes_the_status_on(command, monkeypatch):
     def run(args):
-        raise UserError('no')
+        raise UserError(None, 'no', 'yes')
 
     command.run = run
     monkeypatch.setattr(sys, 'argv', ['dlc-mmseg', 'try-it'])

@@ -122,8 +122,7 @@ def _read(path: str, name: str, read: ReadCheckpoint | None, report: Report) -> 
     try:
         return read(path)
     except UserError as error:
-        what, _, remedy = str(error).removeprefix(f'{path}: ').partition('; ')
-        report.error(path, f'{what} ({name})', remedy)
+        report.error(path, f'{error.what} ({name})', error.remedy)
         return None
 
 

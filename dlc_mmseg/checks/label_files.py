@@ -118,19 +118,17 @@ def count_labels_of(
         results = track(pool.map(_try_count, chosen), f'counting labels: {domain.role}', len(chosen))
         counted = list(zip(chosen, results, strict=True))
     for _, result in counted:
-        if isinstance(result, str):
-            where, _, rest = result.partition(': ')
-            what, _, remedy = rest.rpartition(': ')
-            report.error(where, what, remedy)
+        if isinstance(result, UserError):
+            report.error(result.where, result.what, result.remedy)
     taken = [(tile, known[tile.label]) for tile in domain.tiles if tile.label in known]
-    return [*taken, *((tile, result) for tile, result in counted if not isinstance(result, str))]
+    return [*taken, *((tile, result) for tile, result in counted if not isinstance(result, UserError))]
 
 
-def _try_count(tile: Tile) -> TileStatistics | str:
+def _try_count(tile: Tile) -> TileStatistics | UserError:
     try:
         return count_tile(str(tile.label))
     except UserError as error:
-        return str(error)
+        return error
 
 
 def check_values(domain: Domain, counts: list[tuple[Tile, TileStatistics]], ignore_index: int, report: Report) -> None:
@@ -163,10 +161,8 @@ def check_values(domain: Domain, counts: list[tuple[Tile, TileStatistics]], igno
         report.files('error', files, what, _value_remedy(sorted(strange), seen, number, reduced))
         return
     hint = zero_based_label_hint([({**tile.info}, statistics) for tile, statistics in counts], number)
-    if hint:
-        where, _, rest = hint.partition(' and others: ')
-        what, _, remedy = rest.partition('; ')
-        report.warning(where, what, remedy)
+    if hint is not None:
+        report.warning(hint.where, hint.what, hint.remedy)
         return
     _check_presence(domain, seen, len(counts) == len(domain.tiles), report)
 

@@ -62,9 +62,7 @@ def _run(domain: Domain, headers: dict[str, Header], report: Report) -> Outputs 
         try:
             item = first_item(_Single(domain.dataset, tile.index), domain.role)
         except UserError as error:
-            where, _, rest = str(error).partition(': ')
-            what, _, remedy = rest.rpartition(': ')
-            report.error(where if what else f'{domain.name}.pipeline', what or where, remedy or rest)
+            report.error(error.where or f'{domain.name}.pipeline', error.what, error.remedy)
             return None
         if domain.labelled and 'gt_sem_seg' not in item['data_samples']:
             remedy = "add dict(type='LoadAnnotations') after LoadImageFromFile"

@@ -17,7 +17,7 @@ from dlc_mmseg.datasets.class_statistics import (
     read_class_statistics,
 )
 from dlc_mmseg.datasets.label_encoding import class_counts
-from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
+from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling, sampling_settings
 from dlc_mmseg.errors import UserError
 
 FIELD = 'train_dataloader.dataset.rare_class_sampling'
@@ -33,15 +33,10 @@ def read_settings(dataset: Mapping[str, Any], report: Report) -> RareClassSampli
     Returns:
         The settings; None without any, or with wrong ones.
     """
-    value = dataset.get('rare_class_sampling')
-    if value is None or isinstance(value, RareClassSampling):
-        return value
     try:
-        return RareClassSampling(**value)
-    except (TypeError, ValueError) as error:
-        what, _, remedy = str(error).replace('RareClassSampling.__init__() ', '').partition(': ')
-        known = ', '.join(RareClassSampling.__dataclass_fields__)
-        report.error(FIELD, what, remedy or f'known are {known}')
+        return sampling_settings(dataset.get('rare_class_sampling'))
+    except UserError as error:
+        report.error(FIELD, error.what, error.remedy)
         return None
 
 
@@ -67,8 +62,7 @@ def check_statistics(
         entries = read_class_statistics(path)
         written = os.stat(path).st_mtime_ns
     except UserError as error:
-        what, _, remedy = str(error).removeprefix(f'{path}: ').rpartition(': ')
-        report.error(path, what, remedy)
+        report.error(path, error.what, error.remedy)
         return {}
     named = {os.path.relpath(str(tile.label), folder).replace(os.sep, '/'): tile for tile in domain.tiles}
     stale = [name for name, tile in named.items() if name in entries and os.stat(str(tile.label)).st_mtime_ns > written]

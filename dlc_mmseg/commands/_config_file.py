@@ -24,11 +24,11 @@ def read_config(path: Path, changes: dict[str, Any] | None) -> Config:
         UserError: If the file is missing or is no config.
     """
     if not path.is_file():
-        raise UserError(f'{path}: no such config: give its path (`dlc-mmseg configs` lists those that come along)')
+        raise UserError(path, 'no such config', 'give its path (`dlc-mmseg configs` lists those that come along)')
     try:
         config = Config.fromfile(path)
         config.merge_from_dict(changes or {})
     except Exception as error:  # a config is a program: it may raise anything
         reason = ' '.join(str(error).split())
-        raise UserError(f'{path}: cannot be read as a config ({type(error).__name__}: {reason}): correct it') from error
+        raise UserError(path, f'cannot be read as a config ({type(error).__name__}: {reason})', 'correct it') from error
     return config

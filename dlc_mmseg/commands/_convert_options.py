@@ -51,14 +51,17 @@ def check_cutting_options(args: argparse.Namespace) -> None:
         UserError: If one is out of range.
     """
     if args.clip_size < 1:
-        raise UserError(f'--clip_size {args.clip_size}: give a positive number of pixels')
+        raise UserError(
+            f'--clip_size {args.clip_size}', 'tiles would have no pixels', 'give a positive number of pixels'
+        )
     if not 1 <= args.stride_size <= args.clip_size:
         raise UserError(
-            f'--stride_size {args.stride_size}: give 1 to {args.clip_size} (--clip_size), '
-            'larger steps would leave pixels out'
+            f'--stride_size {args.stride_size}',
+            'steps of 0 would not end, and larger ones than tiles leave pixels out',
+            f'give 1 to {args.clip_size} (--clip_size)',
         )
     if args.workers < 1:
-        raise UserError(f'--workers {args.workers}: give at least 1')
+        raise UserError(f'--workers {args.workers}', 'nobody would do the work', 'give at least 1')
     share = getattr(args, 'max_unknown', 0.0)
     if not 0 <= share <= 1:
-        raise UserError(f'--max_unknown {share}: give a share between 0 and 1')
+        raise UserError(f'--max_unknown {share}', 'is no share of the pixels', 'give a number between 0 and 1')

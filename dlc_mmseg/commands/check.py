@@ -71,7 +71,8 @@ def _print(report: Report, config: str) -> None:
     if report.errors:
         number, warned = len(report.errors), len(report.warnings)
         tail = f' and {warned} warning{"s" if warned > 1 else ""}' if warned else ''
-        raise UserError(f'{config}: {number} error{"s" if number > 1 else ""}{tail} in {report.counts}')
+        what = f'{number} error{"s" if number > 1 else ""}{tail} in {report.counts}'
+        raise UserError(config, what, 'correct what is listed above')
     number = len(report.warnings)
     found = f'{number} warning{"s" if number > 1 else ""}, no errors' if number else 'no problems found'
     print(f'{found} in {report.counts}')

@@ -81,14 +81,15 @@ def copy_configs(destination: Path) -> int:
         ]
         if changed:
             raise UserError(
-                f'{destination / changed[0]} differs from the config of the same name ({len(changed)} such): '
-                'move it away or give another folder to --copy'
+                destination / changed[0],
+                f'differs from the config of the same name ({len(changed)} such)',
+                'move it away or give another folder to --copy',
             )
         for path in missing:
             (destination / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / path, destination / path)
     except OSError as error:
-        raise UserError(f'{error.filename}: {error.strerror}: give --copy a writable folder') from error
+        raise UserError(error.filename, error.strerror or str(error), 'give --copy a writable folder') from error
     return len(missing)
 
 

@@ -65,12 +65,14 @@ def _add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 def _reading(args: argparse.Namespace) -> WhuOptSarReading:
     if min(args.rgb_bands) < 1:
-        raise UserError(f'--rgb_bands {" ".join(map(str, args.rgb_bands))}: bands are counted from 1')
+        raise UserError(
+            f'--rgb_bands {" ".join(map(str, args.rgb_bands))}', 'bands are counted from 1', 'give 1 or more each'
+        )
     ranges: dict[str, tuple[float, float] | None] = {}
     for name in ('optical_range', 'sar_range'):
         values = getattr(args, name)
         if values and not values[0] < values[1]:
-            raise UserError(f'--{name} {values[0]:g} {values[1]:g}: give the smaller value first')
+            raise UserError(f'--{name} {values[0]:g} {values[1]:g}', 'is no range', 'give the smaller value first')
         ranges[name] = (values[0], values[1]) if values else None
     red, green, blue = args.rgb_bands
     return WhuOptSarReading(
@@ -86,9 +88,9 @@ def run(args: argparse.Namespace) -> None:
     """Convert."""
     options.check_cutting_options(args)
     if (args.train_ids is None) != (args.val_ids is None):
-        raise UserError('--train_ids and --val_ids: give both lists or none')
+        raise UserError('--train_ids and --val_ids', 'one list without the other', 'give both lists or none')
     if args.max_size_difference < 0:
-        raise UserError(f'--max_size_difference {args.max_size_difference}: give 0 or more pixels')
+        raise UserError(f'--max_size_difference {args.max_size_difference}', 'is negative', 'give 0 or more pixels')
     convert_whuoptsar(
         args.dataset_path,
         args.out_dir,

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     config = read_config(args.config, args.cfg_options)
     init_default_scope(config.get('default_scope') or 'mmseg')
     if args.images is None and any((args.labels, args.suffix, args.label_suffix)):
-        raise UserError('--labels and suffixes belong to --images: name the folder of the images too')
+        raise UserError(None, '--labels and suffixes belong to --images', 'name the folder of the images too')
     if args.images is None:
         dataset = config_dataset(config)
     else:
@@ -135,7 +135,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f'{folder}: {error.strerror or error}: give a folder that can be written') from error
+        raise UserError(folder, error.strerror or str(error), 'give a folder that can be written') from error
 
 
 def _at_least(lowest: int) -> Callable[[str], int]:

@@ -39,7 +39,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Keeps a second conversion into the same folder out; the system lifts the lock of a killed one."""
     with path.open('a') as file:
         if not _lock(file):
-            raise UserError(f'{path.parent}: another conversion is writing there: wait for it or stop it')
+            raise UserError(path.parent, 'another conversion is writing there', 'wait for it or stop it')
         yield
 
 
@@ -98,7 +98,7 @@ class OutputFolder:
             found = f'was made from other files ({len(changed)} tiles differ, {changed[0]} among them)'
         else:
             return True
-        raise UserError(f'{self.folder}: {found}: delete it or choose another --out_dir')
+        raise UserError(self.folder, found, 'delete it or choose another --out_dir')
 
     def _changed(self, records: dict[str, Any]) -> list[str]:
         """Tiles that a complete folder lacks, has beyond need, or has from other files."""
@@ -122,7 +122,9 @@ class OutputFolder:
             lock.touch()
         except OSError as error:
             reason = error.strerror
-            raise UserError(f'--out_dir {self.folder.parent}: cannot be written ({reason})') from error
+            raise UserError(
+                f'--out_dir {self.folder.parent}', f'cannot be written ({reason})', 'name another folder'
+            ) from error
         with _locked(lock):
             self._resume()
             for kind in ('img_dir', 'ann_dir'):
@@ -168,8 +170,9 @@ class OutputFolder:
             path.write_bytes(data)
         except OSError as error:
             raise UserError(
-                f'{path}: cannot be written ({error.strerror}): make room or choose another --out_dir, '
-                'a rerun continues where this one stopped'
+                path,
+                f'cannot be written ({error.strerror})',
+                'make room or choose another --out_dir, a rerun continues where this one stopped',
             ) from error
 
     def mark_done(self, tile: str, statistics: dict[str, TileStatistics]) -> None:
@@ -203,6 +206,6 @@ class OutputFolder:
         try:
             os.rename(self._partial, self.folder)
         except OSError as error:
-            raise UserError(f'{self.folder}: cannot take its place ({error.strerror}): delete it') from error
+            raise UserError(self.folder, f'cannot take its place ({error.strerror})', 'delete it') from error
         shutil.rmtree(self.folder / self._marks.name)
         (self.folder / '.lock').unlink()

@@ -102,14 +102,19 @@ def collect_tiles(
         variants = [v for v in dataset.images if any(v in held for held in found.values())]
     names = [name for name, held in found.items() if any(variant in held for variant in variants)]
     if not names:
-        raise UserError(f'no {dataset.title} images found, looked for {dataset.looked_for()}')
+        raise UserError(
+            None,
+            f'no {dataset.title} images found, looked for {dataset.looked_for()}',
+            'give --dataset_path the folder or archive that holds them',
+        )
     kinds = _choose_labels(found, names, labels)
     missing = _missing(found, dataset, variants, kinds)
     if missing and not skip_incomplete:
         name, lacking = next(iter(missing.items()))
         raise UserError(
-            f'{dataset.title}: {len(missing)} of {len(found)} tiles are incomplete, {name} among them: '
-            f'add {" and ".join(lacking)}, or leave such tiles out with --skip_incomplete'
+            dataset.title,
+            f'{len(missing)} of {len(found)} tiles are incomplete, {name} among them',
+            f'add {" and ".join(lacking)}, or leave such tiles out with --skip_incomplete',
         )
     tiles = [
         RawTile(name, split, {variant: found[name][variant] for variant in variants}, found[name][kinds[name]])
@@ -122,7 +127,9 @@ def collect_tiles(
 
 def _remarks(dataset: RawDataset, tiles: Sequence[RawTile], missing: Iterable[str], kinds: Sequence[str]) -> list[str]:
     if not tiles:
-        raise UserError(f'no {dataset.title} tile has both image and label: {dataset.looked_for()}')
+        raise UserError(
+            None, f'no {dataset.title} tile has both image and label', f'add what is missing of {dataset.looked_for()}'
+        )
     parts = ', '.join(f'{sum(tile.split == split for tile in tiles)} {split}' for split in dataset.splits)
     labels = ' and '.join(f'{kinds.count(kind)} {kind}' for kind in LABEL_KINDS if kind in kinds)
     total = sum(map(len, dataset.splits.values()))

@@ -40,9 +40,9 @@ def read_bands(raw: RawFile) -> NDArray[Any]:
             array = _with_rasterio(data) if importlib.util.find_spec('rasterio') else _without_rasterio(data)
     except Exception as error:
         reason = ' '.join(str(error).split())
-        raise UserError(f'{raw}: truncated or damaged image ({reason}): download or extract it again') from error
+        raise UserError(raw, f'truncated or damaged image ({reason})', 'download or extract it again') from error
     if array is None:
-        raise UserError(f"{raw}: this kind of TIFF needs rasterio: pip install 'dlc-mmseg[raster]'")
+        raise UserError(raw, 'this kind of TIFF needs rasterio', "pip install 'dlc-mmseg[raster]'")
     return array if array.ndim == 3 else array[..., None]
 
 

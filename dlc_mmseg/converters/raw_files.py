@@ -17,6 +17,7 @@ from dlc_mmseg.errors import UserError
 # zipfile raises the last two for compressions that it does not know and for encrypted members
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
 _REMEDY = 'download it again, or extract it and pass the folder'
+_UNREADABLE = 'give the right to read it, or download it again'
 
 
 class _Section(io.RawIOBase):
@@ -101,9 +102,9 @@ class RawFile:
             with self.path.open('rb') as file:
                 return _read_member(file, self.members)
         except OSError as error:
-            raise UserError(f'{self}: cannot be read ({error.strerror or error})') from error
+            raise UserError(self, f'cannot be read ({error.strerror or error})', _UNREADABLE) from error
         except _BAD_ZIP as error:
-            raise UserError(f'{self}: damaged zip archive ({error}): {_REMEDY}') from error
+            raise UserError(self, f'damaged zip archive ({error})', _REMEDY) from error
 
 
 @contextmanager
@@ -147,9 +148,9 @@ def _in_archive(path: Path, suffixes: tuple[str, ...]) -> list[RawFile]:
         with path.open('rb') as file:
             return [RawFile(path, members, stamp) for members, stamp in _members(file, suffixes)]
     except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror or error})') from error
+        raise UserError(path, f'cannot be read ({error.strerror or error})', _UNREADABLE) from error
     except _BAD_ZIP as error:
-        raise UserError(f'{path}: damaged zip archive ({error}): {_REMEDY}') from error
+        raise UserError(path, f'damaged zip archive ({error})', _REMEDY) from error
 
 
 def find_raw_files(root: Path, suffixes: tuple[str, ...] = ('.tif', '.tiff')) -> list[RawFile]:
@@ -169,7 +170,9 @@ def find_raw_files(root: Path, suffixes: tuple[str, ...] = ('.tif', '.tiff')) ->
     if root.is_file():
         return _in_archive(root, suffixes)
     if not root.is_dir():
-        raise UserError(f'--dataset_path {root}: no such folder or zip archive')
+        raise UserError(
+            f'--dataset_path {root}', 'no such folder or zip archive', 'give the one that holds the published files'
+        )
     plain: list[RawFile] = []
     archived: list[RawFile] = []
     for folder, folders, names in os.walk(root):

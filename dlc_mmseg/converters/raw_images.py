@@ -55,12 +55,12 @@ def read_image(raw: RawFile) -> NDArray[np.uint8]:
             image.load()
             array = np.asarray(image.convert('RGB') if image.mode == 'P' else image)
     except UnidentifiedImageError as error:
-        raise UserError(f'{raw}: is no image that can be read: download or extract it again') from error
+        raise UserError(raw, 'is no image that can be read', 'download or extract it again') from error
     except Exception as error:
         reason = ' '.join(str(error).split())
-        raise UserError(f'{raw}: truncated or damaged image ({reason}): download or extract it again') from error
+        raise UserError(raw, f'truncated or damaged image ({reason})', 'download or extract it again') from error
     if array.dtype != np.uint8:
-        raise UserError(f'{raw}: has {array.dtype} values, expected 8 bits per band: use the published files')
+        raise UserError(raw, f'has {array.dtype} values, expected 8 bits per band', 'use the published files')
     return array
 
 
@@ -79,5 +79,5 @@ def read_rgb(raw: RawFile) -> NDArray[np.uint8]:
     array = read_image(raw)
     if array.ndim != 3 or array.shape[2] not in (3, 4):
         bands = 1 if array.ndim == 2 else array.shape[2]
-        raise UserError(f'{raw}: has {bands} band(s), expected three: use the published files')
+        raise UserError(raw, f'has {bands} band(s), expected three', 'use the published files')
     return array[..., :3]

@@ -139,9 +139,12 @@ def _common_size(
         if difference > (tolerance or 0):
             option = f' or keep the common part with --max_size_difference {difference}'
             raise UserError(
-                f'{tile.images[variant]}: {image.shape[0]} x {image.shape[1]} pixels (height x width), but its '
-                f'label {tile.label} has {labels.shape[0]} x {labels.shape[1]}: use files of the same tile and '
-                f'release{"" if tolerance is None else option}'
+                tile.images[variant],
+                (
+                    f'{image.shape[0]} x {image.shape[1]} pixels (height x width), but its label {tile.label} has '
+                    f'{labels.shape[0]} x {labels.shape[1]}'
+                ),
+                f'use files of the same tile and release{"" if tolerance is None else option}',
             )
         height, width = min(height, image.shape[0]), min(width, image.shape[1])
     return height, width

@@ -39,9 +39,10 @@ def check_unknown(
     if share > max_unknown:
         row, column = (int(index) for index in np.unravel_index(int(unknown.argmax()), unknown.shape))
         raise UserError(
-            f'{label}: {count} of {unknown.size} pixels {problem}, the first at row {row}, column {column}: '
-            f'{describe(row, column)}; repair the label or tolerate that share as unlabelled with '
-            f'--max_unknown {_round_up(share)}'
+            label,
+            f'{count} of {unknown.size} pixels {problem}, the first at row {row}, column {column}: '
+            f'{describe(row, column)}',
+            f'repair the label or tolerate that share as unlabelled with --max_unknown {_round_up(share)}',
         )
     return [f'{label}: {count} pixels ({share:.4%}) {problem} and are unlabelled'] if count else []
 

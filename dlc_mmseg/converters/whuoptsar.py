@@ -79,14 +79,15 @@ def read_image(tile: RawTile, variant: str, *, reading: WhuOptSarReading) -> NDA
     bands = read_bands(raw)
     if variant == 'sar':
         if bands.shape[2] != 1:
-            raise UserError(f'{raw}: has {bands.shape[2]} bands, expected one: use the published radar files')
+            raise UserError(raw, f'has {bands.shape[2]} bands, expected one', 'use the published radar files')
         scaled = to_8_bits(bands, reading.sar_range)
         return scaled[..., 0] if reading.sar_channels == 1 else np.repeat(scaled, 3, axis=2)
     wanted = [*reading.rgb_bands, 4][: reading.optical_channels]
     if bands.shape[2] < max(wanted):
         raise UserError(
-            f'{raw}: has {bands.shape[2]} band(s), but band {max(wanted)} is asked for: '
-            'name the red, green and blue ones with --rgb_bands, or leave out --optical_channels 4'
+            raw,
+            f'has {bands.shape[2]} band(s), but band {max(wanted)} is asked for',
+            'name the red, green and blue ones with --rgb_bands, or leave out --optical_channels 4',
         )
     return to_8_bits(np.ascontiguousarray(bands[..., [band - 1 for band in wanted]]), reading.optical_range)
 
@@ -108,7 +109,9 @@ def read_label(tile: RawTile, *, num_classes: int, max_unknown: float) -> tuple[
     codes = read_bands(tile.label)
     if codes.shape[2] != 1 or codes.dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f'{tile.label}: has {codes.shape[2]} band(s) of {codes.dtype}, expected one of class codes 0, 10, .., 70'
+            tile.label,
+            f'has {codes.shape[2]} band(s) of {codes.dtype}, expected one of class codes 0, 10, .., 70',
+            'use the published labels',
         )
     codes = codes[..., 0]
     table = np.full(int(codes.max()) + 71, IGNORED, np.uint8)
@@ -133,19 +136,23 @@ def read_ids(path: Path) -> tuple[str, ...]:
     try:
         lines = [line.partition('#')[0].strip() for line in path.read_text(encoding='utf-8').splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'{path}: list of scenes cannot be read ({error})') from error
+        raise UserError(
+            path, f'list of scenes cannot be read ({error})', 'give a text file with one name per line'
+        ) from error
     names = tuple(dict.fromkeys(PurePosixPath(line).stem if '.tif' in line else line for line in lines if line))
     if not names:
-        raise UserError(f'{path}: list of scenes is empty: write one name per line')
+        raise UserError(path, 'list of scenes is empty', 'write one name per line')
     return names
 
 
 def _check_ids(train: Sequence[str], val: Sequence[str], files: Sequence[RawFile]) -> None:
     if both := sorted({*train} & {*val}):
-        raise UserError(f'scene {both[0]} is in both --train_ids and --val_ids: leave it in one')
+        raise UserError(None, f'scene {both[0]} is in both --train_ids and --val_ids', 'leave it in one')
     there = {key[0] for key in map(recognise, files) if key}
     if absent := [name for name in (*train, *val) if name not in there]:
-        raise UserError(f'scene {absent[0]} of the id lists has no files (one of {len(absent)}): correct the lists')
+        raise UserError(
+            None, f'scene {absent[0]} of the id lists has no files (one of {len(absent)})', 'correct the lists'
+        )
 
 
 def convert_whuoptsar(

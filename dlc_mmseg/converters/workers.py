@@ -64,8 +64,9 @@ def run_jobs(function: Callable[..., _Result], jobs: Sequence[tuple[object, ...]
             yield future.result()
     except BrokenProcessPool as error:
         raise UserError(
-            f'--workers {workers}: a worker process died, perhaps for lack of memory: '
-            'run again with fewer workers, it continues where it stopped'
+            f'--workers {workers}',
+            'a worker process died, perhaps for lack of memory',
+            'run again with fewer workers, it continues where it stopped',
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -83,15 +83,16 @@ def count_tile(path: str | os.PathLike[str]) -> TileStatistics:
     try:
         labels = mmcv.imfrombytes(Path(path).read_bytes(), flag='unchanged', backend='pillow')
     except FileNotFoundError:
-        raise UserError(f'{path}: label image is missing: add it or remove the image it belongs to') from None
+        raise UserError(path, 'label image is missing', 'add it or remove the image it belongs to') from None
     except Exception as error:
         reason = ' '.join(str(error).split())
-        raise UserError(f'{path}: cannot be read as a label image ({reason}): restore the file') from error
+        raise UserError(path, f'cannot be read as a label image ({reason})', 'restore the file') from error
     labels = labels[..., 0] if labels.ndim == 3 and labels.shape[2] == 1 else labels
     if labels.ndim != 2 or labels.dtype.kind not in 'biu':
         raise UserError(
-            f'{path}: label image has shape {labels.shape} and dtype {labels.dtype}: '
-            'labels are single-channel integers, convert the tiles first'
+            path,
+            f'label image has shape {labels.shape} and dtype {labels.dtype}',
+            'labels are single-channel integers, convert the tiles first',
         )
     return TileStatistics((int(labels.shape[0]), int(labels.shape[1])), count_labels(labels))
 
@@ -138,17 +139,17 @@ def read_class_statistics(path: str | os.PathLike[str]) -> dict[str, TileStatist
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
     except FileNotFoundError:
-        raise UserError(f'{path}: class statistics are missing: correct the path or leave it out') from None
+        raise UserError(path, 'class statistics are missing', 'correct the path or leave it out') from None
     except (OSError, ValueError) as error:
-        raise UserError(f'{path}: class statistics cannot be read ({error}): {remedy}') from error
+        raise UserError(path, f'class statistics cannot be read ({error})', remedy) from error
     if not isinstance(content, dict) or content.get('format') != _FORMAT:
-        raise UserError(f'{path}: is not a class statistics file (no "format": "{_FORMAT}"): {remedy}')
+        raise UserError(path, f'is not a class statistics file (no "format": "{_FORMAT}")', remedy)
     if content.get('version') != _VERSION:
-        raise UserError(f'{path}: version {content.get("version")} is unknown (not {_VERSION}): {remedy}')
+        raise UserError(path, f'version {content.get("version")} is unknown (not {_VERSION})', remedy)
     try:
         return {str(name): _parse_entry(entry) for name, entry in content['files'].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f'{path}: class statistics are damaged ({error}): {remedy}') from error
+        raise UserError(path, f'class statistics are damaged ({error})', remedy) from error
 
 
 def _parse_entry(entry: Any) -> TileStatistics:
@@ -226,7 +227,7 @@ def load_class_statistics(
     if path is not None and (missing or stale):
         fault = f'has no entry for {missing[0]}' if missing else f'is older than {stale[0]}'
         others = len(missing or stale) - 1
-        raise UserError(f'{cache}: {fault} (and {others} more): write it anew or leave out `statistics`')
+        raise UserError(cache, f'{fault} (and {others} more)', 'write it anew or leave out `statistics`')
     if path is None:
         known = _refresh(cache, known, [*missing, *stale], workers)
     return {name: known[name] for name in names}

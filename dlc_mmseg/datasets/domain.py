@@ -31,7 +31,7 @@ def build_domain(dataset: Mapping[str, Any] | Any, domain: str) -> Any:
     try:
         built = _build_lazily(dataset) if isinstance(dataset, Mapping) else dataset
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f'{domain} dataset: {_line(error)}: correct its config') from error
+        raise UserError(f'{domain} dataset', _line(error), 'correct its config') from error
     for leaf in leaf_datasets(built):
         _check_folders(leaf, domain)
         try:
@@ -45,7 +45,7 @@ def build_domain(dataset: Mapping[str, Any] | Any, domain: str) -> Any:
     built.full_init()
     if len(built.metainfo.get('classes') or ()) < 2:
         raise UserError(
-            f'{domain} dataset names fewer than two classes: set metainfo=dict(classes=(...), palette=[...])'
+            None, f'{domain} dataset names fewer than two classes', 'set metainfo=dict(classes=(...), palette=[...])'
         )
     _check_images(built, domain)
     return built
@@ -130,9 +130,9 @@ def first_item(dataset: Any, domain: str) -> dict[str, Any]:
             if domain == 'target':
                 remedy = 'a step needs labels, which the target has not: in RandomCrop leave out cat_max_ratio'
         fault = f'{type(error).__name__}: {_line(error)}'
-        raise UserError(f'{path}: {domain} pipeline fails ({fault}): {remedy}') from error
+        raise UserError(path, f'{domain} pipeline fails ({fault})', remedy) from error
     if not isinstance(item, dict) or not {'inputs', 'data_samples'} <= item.keys():
-        raise UserError(f'{domain} pipeline packs no inputs: end it with dict(type="PackSegInputs")')
+        raise UserError(None, f'{domain} pipeline packs no inputs', 'end it with dict(type="PackSegInputs")')
     return item
 
 
@@ -148,9 +148,9 @@ def _build_lazily(config: Mapping[str, Any]) -> Any:
 def _check_folders(leaf: Any, domain: str) -> None:
     folder, split = str(leaf.data_prefix.get('img_path') or ''), str(leaf.ann_file or '')
     if '://' not in folder and not os.path.isdir(folder or '.'):
-        raise UserError(f'{folder}: {domain} image folder is missing: correct data_root or data_prefix.img_path')
+        raise UserError(folder, f'{domain} image folder is missing', 'correct data_root or data_prefix.img_path')
     if split and '://' not in split and not os.path.exists(split):
-        raise UserError(f'{split}: {domain} split file is missing: correct ann_file or leave it out')
+        raise UserError(split, f'{domain} split file is missing', 'correct ann_file or leave it out')
 
 
 def _check_images(dataset: Any, domain: str) -> None:
@@ -158,16 +158,17 @@ def _check_images(dataset: Any, domain: str) -> None:
     missing = missing_files(paths)
     if missing:
         raise UserError(
-            f'{missing[0]}: {domain} image is missing ({len(missing)} of {len(paths)} are): '
-            'split files list one name per line without img_suffix'
+            missing[0],
+            f'{domain} image is missing ({len(missing)} of {len(paths)} are)',
+            'split files list one name per line without img_suffix',
         )
 
 
 def _empty(leaf: Any, domain: str) -> UserError:
     folder, suffix, split = leaf.data_prefix.get('img_path'), leaf.__dict__.get('img_suffix'), leaf.ann_file
     if split:
-        return UserError(f'{split}: {domain} split file lists no image: write one name per line, without {suffix!r}')
-    return UserError(f'{folder}: no {domain} image ends in {suffix!r}: correct the folder or img_suffix')
+        return UserError(split, f'{domain} split file lists no image', f'write one name per line, without {suffix!r}')
+    return UserError(folder, f'no {domain} image ends in {suffix!r}', 'correct the folder or img_suffix')
 
 
 def _line(error: BaseException) -> str:

@@ -71,14 +71,15 @@ def check_label_values(
         if strange == [num_classes] and not reduced:
             remedy = 'set reduce_zero_label=True if labels count from 1 and 0 means unlabelled'
         raise UserError(
-            f'{info["seg_map_path"]}: label values {strange} are none of the {num_classes} classes '
-            f'(reduce_zero_label={reduced}): {remedy}'
+            info['seg_map_path'],
+            f'label values {strange} are none of the {num_classes} classes (reduce_zero_label={reduced})',
+            remedy,
         )
 
 
 def zero_based_label_hint(
     tiles: Iterable[tuple[Mapping[str, Any], TileStatistics]], num_classes: int, *, zero_share: float = 0.15
-) -> str | None:
+) -> UserError | None:
     """Notice a label set that starts at class 0 although ``reduce_zero_label`` treats 0 as unlabelled.
 
     Tiles cut by the original release of DLC hold 0..5 for six classes, those of MMSegmentation and of this package's
@@ -90,7 +91,7 @@ def zero_based_label_hint(
         zero_share: Share of 0 above which unlabelled pixels are unlikely.
 
     Returns:
-        One line for the user, or None if nothing is suspicious.
+        What to warn of, not raised since it may be meant; None if nothing is suspicious.
     """
     zeros = total = 0
     first = ''
@@ -102,9 +103,11 @@ def zero_based_label_hint(
         total += sum(tile.counts.values())
     if not total or zeros / total <= zero_share:
         return None
-    return (
-        f'{first} and others: no pixel has the value {num_classes} and {zeros / total:.0%} have 0, which '
-        f'reduce_zero_label=True ignores; labels that run from 0 to {num_classes - 1} need reduce_zero_label=False'
+    return UserError(
+        first,
+        f'no pixel here and in others has the value {num_classes} and {zeros / total:.0%} have 0, which '
+        f'reduce_zero_label=True ignores',
+        f'labels that run from 0 to {num_classes - 1} need reduce_zero_label=False',
     )
 
 

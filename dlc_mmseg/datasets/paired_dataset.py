@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from dlc_mmseg.datasets.domain import build_domain, drop_label_loading, first_item
 from dlc_mmseg.datasets.draw_randomness import Stream, draw_generator, isolated_randomness, shuffled_index
 from dlc_mmseg.datasets.paired_sampler import Draw
-from dlc_mmseg.datasets.rare_class_sampling import RareClassSampler, RareClassSampling, RareDraw
+from dlc_mmseg.datasets.rare_class_sampling import RareClassSampler, RareClassSampling, RareDraw, sampling_settings
 from dlc_mmseg.datasets.source_labels import (
     check_labels,
     check_labels_exist,
@@ -55,7 +55,7 @@ class PairedDomainDataset(Dataset[dict[str, Any]]):
         target: Mapping[str, Any] | Any,
         rare_class_sampling: RareClassSampling | Mapping[str, Any] | None = None,
     ) -> None:
-        settings = _settings(rare_class_sampling)
+        settings = sampling_settings(rare_class_sampling)
         self.source = build_domain(source, 'source')
         self.target = build_domain(target, 'target')
         self._check_classes()
@@ -148,8 +148,9 @@ class PairedDomainDataset(Dataset[dict[str, Any]]):
         source, target = (list(dataset.metainfo['classes']) for dataset in (self.source, self.target))
         if source != target:
             raise UserError(
-                f'classes differ: source has {source}, target has {target}: '
-                'give both datasets the same metainfo.classes'
+                None,
+                f'classes differ, source has {source}, target has {target}',
+                'give both datasets the same metainfo.classes',
             )
 
     def _check_labels(self, settings: RareClassSampling | None) -> RareClassSampler | None:
@@ -166,22 +167,14 @@ class PairedDomainDataset(Dataset[dict[str, Any]]):
     def _check_items(self) -> None:
         source, target = first_item(self.source, 'source'), first_item(self.target, 'target')
         if 'gt_sem_seg' not in source['data_samples']:
-            raise UserError('source pipeline loads no labels: add dict(type="LoadAnnotations") to it')
+            raise UserError(None, 'source pipeline loads no labels', 'add dict(type="LoadAnnotations") to it')
         channels = source['inputs'].shape[0], target['inputs'].shape[0]
         if channels[0] != channels[1]:
             raise UserError(
-                f'source images have {channels[0]} channels, target images {channels[1]}: '
-                'let both pipelines end in one number'
+                None,
+                f'source images have {channels[0]} channels, target images {channels[1]}',
+                'let both pipelines end in one number',
             )
-
-
-def _settings(value: RareClassSampling | Mapping[str, Any] | None) -> RareClassSampling | None:
-    if value is None or isinstance(value, RareClassSampling):
-        return value
-    try:
-        return RareClassSampling(**value)
-    except (TypeError, ValueError) as error:
-        raise UserError(f'rare_class_sampling: {str(error).replace("RareClassSampling.__init__() ", "")}') from error
 
 
 def _pixels(item: Mapping[str, Any], label: int) -> int:

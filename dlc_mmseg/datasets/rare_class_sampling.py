@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ class RareClassSampling:
             it up to date.
 
     Raises:
-        ValueError: If a number is out of range.
+        UserError: If a number is out of range.
     """
 
     temperature: float = 0.01
@@ -43,10 +43,34 @@ class RareClassSampling:
     def __post_init__(self) -> None:
         """Validate the numbers."""
         if not self.temperature > 0:
-            raise ValueError(f'temperature is {self.temperature}: give a positive number such as 0.01')
+            raise UserError(None, f'temperature is {self.temperature}', 'give a positive number such as 0.01')
         for name in ('min_pixels', 'min_crop_ratio', 'max_redraws'):
             if getattr(self, name) < 0:
-                raise ValueError(f'{name} is {getattr(self, name)}: give a number of at least 0')
+                raise UserError(None, f'{name} is {getattr(self, name)}', 'give a number of at least 0')
+
+
+def sampling_settings(value: RareClassSampling | Mapping[str, Any] | None) -> RareClassSampling | None:
+    """Settings of a `PairedDomainDataset`, from its config.
+
+    Args:
+        value: Settings, their keyword arguments, or None.
+
+    Returns:
+        The settings; None for None.
+
+    Raises:
+        UserError: If an argument is unknown or out of range.
+    """
+    if value is None or isinstance(value, RareClassSampling):
+        return value
+    try:
+        return RareClassSampling(**value)
+    except UserError as error:
+        raise UserError('rare_class_sampling', error.what, error.remedy) from error
+    except TypeError as error:
+        what = str(error).replace('RareClassSampling.__init__() ', '')
+        known = ', '.join(RareClassSampling.__dataclass_fields__)
+        raise UserError('rare_class_sampling', what, f'known are {known}') from error
 
 
 class RareDraw(NamedTuple):
@@ -98,7 +122,7 @@ class RareClassSampler:
 
     def __init__(self, counts: NDArray[np.int64], classes: Sequence[str], settings: RareClassSampling) -> None:
         if counts.sum() == 0:
-            raise UserError('source labels hold no pixel of any class: check classes and reduce_zero_label')
+            raise UserError(None, 'source labels hold no pixel of any class', 'check classes and reduce_zero_label')
         self.settings = settings
         self.counts = counts
         self.probabilities = rare_class_probabilities(counts.sum(axis=0), settings.temperature)

@@ -42,13 +42,14 @@ def check_labels_exist(dataset: Any) -> None:
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     unlabelled = [info['img_path'] for info in infos if not info.get('seg_map_path')]
     if unlabelled:
-        raise UserError(f'{unlabelled[0]}: source has no labels: set data_prefix=dict(img_path=..., seg_map_path=...)')
+        raise UserError(unlabelled[0], 'source has no labels', 'set data_prefix=dict(img_path=..., seg_map_path=...)')
     missing = missing_files(info['seg_map_path'] for info in infos)
     if missing:
         suffix = getattr(next(leaf_datasets(dataset)), 'seg_map_suffix', None)
         raise UserError(
-            f'{missing[0]}: label image is missing ({len(missing)} of {len(infos)} are): '
-            f'correct data_prefix.seg_map_path or seg_map_suffix ({suffix!r}) of the source'
+            missing[0],
+            f'label image is missing ({len(missing)} of {len(infos)} are)',
+            f'correct data_prefix.seg_map_path or seg_map_suffix ({suffix!r}) of the source',
         )
 
 
@@ -71,7 +72,7 @@ def count_source(dataset: Any, statistics: str | None = None) -> list[LabelledTi
     for folder, name in dict.fromkeys(places):
         names[folder].append(name)
     if statistics is not None and len(names) > 1:
-        raise UserError(f'{statistics}: one statistics file cannot serve {len(names)} label folders: leave it out')
+        raise UserError(statistics, f'one statistics file cannot serve {len(names)} label folders', 'leave it out')
     known = {folder: load_class_statistics(folder, names[folder], path=statistics) for folder in names}
     return [LabelledTile(info, known[folder][name]) for info, (folder, name) in zip(infos, places, strict=True)]
 
@@ -107,8 +108,8 @@ def check_labels(tiles: Sequence[LabelledTile], num_classes: int, ignore_index: 
     """
     check_label_values(tiles, num_classes, ignore_index)
     hint = zero_based_label_hint(tiles, num_classes)
-    if hint:
-        print_log(hint, logger='current', level=logging.WARNING)
+    if hint is not None:
+        print_log(str(hint), logger='current', level=logging.WARNING)
 
 
 def class_count_table(tiles: Sequence[LabelledTile], num_classes: int) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import Any, Literal
 
@@ -16,11 +16,39 @@ from mmseg.registry import HOOKS, RUNNERS
 from torch import nn
 
 from dlc_mmseg.checks import Options, Report, check_config
-from dlc_mmseg.checks.report import one_line
+from dlc_mmseg.checks.report import Problem, one_line
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
 Mode = Literal['quick', 'full', 'off']
+
+
+class PreflightError(UserError):
+    """What the checks found, one problem per line below a headline.
+
+    Args:
+        problems: The problems that must be solved, at least one.
+        cause: What stopped the run where the checks only know why; it comes first.
+
+    Attributes:
+        problems: As given.
+        cause: As given.
+    """
+
+    def __init__(self, problems: Sequence[Problem], cause: str | None = None) -> None:
+        number = len(problems)
+        what = f'{number} problem{"s" if number > 1 else ""} to solve before training'
+        super().__init__(None, what, 'see also `dlc-mmseg check CONFIG`')
+        self.problems = tuple(problems)
+        self.cause = cause
+
+    def __str__(self) -> str:
+        lines = [f'{self.what} ({self.remedy}):', *(f'  {problem.line}' for problem in self.problems)]
+        return '\n'.join(lines if self.cause is None else [self.cause, *lines])
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[object, ...]]:
+        """Keep the problems when the error crosses processes."""
+        return type(self), (self.problems, self.cause)
 
 
 @HOOKS.register_module()
@@ -71,13 +99,13 @@ class PreflightHook(Hook):
         if self.mode == 'off' or self._done or not runner.cfg.get('train_dataloader'):
             return
         self._done = True
-        outcome: list[Any] = [None]
+        outcome: list[list[Problem]] = [[]]
         if get_rank() == 0:
             report = _try_check(runner.cfg.to_dict(), self.mode, runner.model)
-            outcome = [summary(report) if report.errors else None]
+            outcome = [report.errors]
         broadcast_object_list(outcome)
-        if isinstance(outcome[0], str):
-            raise UserError(outcome[0])
+        if outcome[0]:
+            raise PreflightError(outcome[0])
 
 
 @RUNNERS.register_module()
@@ -110,7 +138,7 @@ class PreflightRunner(Runner):
             if not any(_is_built(problem.where, cfg) for problem in report.errors):
                 raise
             first = shorten(one_line(error), 200, placeholder=' ..')
-            raise UserError(f'{type(error).__name__}: {first}\n{summary(report)}') from error
+            raise PreflightError(report.errors, f'{type(error).__name__}: {first}') from error
         return runner
 
     def train(self) -> nn.Module:
@@ -153,14 +181,3 @@ def _try_check(config: Mapping[str, Any], mode: Mode, model: nn.Module | None) -
 def _is_built(where: str, config: Mapping[str, Any]) -> bool:
     """Whether a problem lies in what a Runner builds from the start: in a field of the config, but in no dataset."""
     return where.partition('.')[0] in config and '.dataset' not in where
-
-
-def summary(report: Report) -> str:
-    """All errors of a report, one per line after a headline.
-
-    Args:
-        report: What was found.
-    """
-    number = len(report.errors)
-    head = f'{number} problem{"s" if number > 1 else ""} to solve before training (see also `dlc-mmseg check CONFIG`):'
-    return '\n'.join([head, *(f'  {problem.line}' for problem in report.errors)])

@@ -72,8 +72,12 @@ class TransitionMatrixHook(Hook):
                 labelled = len(self._dataset) > 0 and 'gt_sem_seg' in self._dataset[0]['data_samples']
             if not labelled:
                 raise UserError(
-                    'TransitionMatrixHook.labelled_target: gives no labelled images: set data_prefix.seg_map_path and '
-                    'LoadAnnotations in its pipeline, or labelled_target=None to take the validation set'
+                    'TransitionMatrixHook.labelled_target',
+                    'gives no labelled images',
+                    (
+                        'set data_prefix.seg_map_path and LoadAnnotations in its pipeline, or labelled_target=None '
+                        'to take the validation set'
+                    ),
                 )
         elif runner.val_loop is not None:
             self._dataset = runner.val_loop.dataloader.dataset

@@ -41,7 +41,7 @@ def count_confusion(dataset: Any, indices: Sequence[int], predict: Predict, num_
         sample = predict({'inputs': [item['inputs']], 'data_samples': [item['data_samples']]})[0]
         if 'gt_sem_seg' not in sample:
             path = sample.metainfo.get('img_path', f'image {index}')
-            raise UserError(f'{path}: has no labels: give the dataset seg_map_path and LoadAnnotations')
+            raise UserError(path, 'has no labels', 'give the dataset seg_map_path and LoadAnnotations')
         labels, predicted = label_map(sample, 'gt_sem_seg'), label_map(sample, 'pred_sem_seg')
         counts += confusion_counts(labels, predicted, num_classes)
     return counts

@@ -116,13 +116,13 @@ def load_from_ceph(filename: str, map_location: Any = 'cpu') -> dict[str, Any]:
 
 def load_from_pavi(filename: str, map_location: Any = 'cpu') -> dict[str, Any]:
     """Refuse ``pavi://``, whose client unpickles by itself."""
-    raise UserError(f'{filename}: pavi:// is not read; download the checkpoint and give the path of the file')
+    raise UserError(filename, 'pavi:// is not read', 'download the checkpoint and give the path of the file')
 
 
 def _lookup(places: dict[str, str], filename: str) -> str:
     name = filename.rsplit('://', 1)[-1]
     if name not in places:
-        raise UserError(f'{filename}: no such pre-trained model; give a URL or the path of a file')
+        raise UserError(filename, 'no such pre-trained model', 'give a URL or the path of a file')
     return places[name]
 
 
@@ -135,5 +135,5 @@ def _download(url: str, destination: Path) -> None:
     except (OSError, ValueError) as error:  # urllib's errors are OSErrors
         reason = ' '.join(str(error).split())
         raise UserError(
-            f'{url}: cannot be downloaded ({reason}); download it elsewhere and save it as {destination}'
+            url, f'cannot be downloaded ({reason})', f'download it elsewhere and save it as {destination}'
         ) from error

@@ -57,8 +57,9 @@ def choose_latest(folder: Path) -> Path | None:
     if not record.is_file() and not others:
         return None
     raise UserError(
-        f'{named or record}: missing, cut off or damaged, and {folder} holds no other checkpoint to resume from; '
-        f'copy one there, or train without --resume'
+        named or record,
+        f'missing, cut off or damaged, and {folder} holds no other checkpoint to resume from',
+        'copy one there, or train without --resume',
     )
 
 

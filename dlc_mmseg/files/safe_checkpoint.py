@@ -43,7 +43,7 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu', *, mmap: b
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f'{path}: no such checkpoint; give the .pth file that training wrote to its work_dir')
+        raise UserError(path, 'no such checkpoint', 'give the .pth file that training wrote to its work_dir')
     if is_trusted(path):
         print_log(f'{path}: trusted by {TRUSTED_VARIABLE}, may run code', logger='current', level=logging.WARNING)
         return _as_dict(path, torch.load(path, map_location=map_location, weights_only=False))
@@ -77,7 +77,7 @@ def read_safely(
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which torch gets from files that are cut off
             reason = error.strerror or str(error)
             remedy = 'give the right to read it, or copy it again'
-            raise UserError(f'{name}: cannot be read ({reason}); {remedy}') from error
+            raise UserError(name, f'cannot be read ({reason})', remedy) from error
         if isinstance(error, pickle.UnpicklingError) and not _is_cut_off(file):
             raise _refusal(name, str(error)) from error
         if mmap and 'mmap can only be used' in str(error):  # files of torch < 1.6
@@ -85,8 +85,9 @@ def read_safely(
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip('. ')
         reason = 'its end is missing' if _is_cut_off(file) else reason
         raise UserError(
-            f'{name}: cannot be read ({reason}); the file is cut off, damaged or no checkpoint: copy it again, or take '
-            f'the checkpoint before it'
+            name,
+            f'cannot be read ({reason}), the file is cut off, damaged or no checkpoint',
+            'copy it again, or take the checkpoint before it',
         ) from error
 
 
@@ -157,13 +158,16 @@ def _refusal(name: str, reason: str) -> UserError:
     detail = reason.rpartition('WeightsUnpickler error:')[2].strip().splitlines() or ['objects']
     what = next((part for part in found.groups() if part), '') if found else detail[0][:80]
     return UserError(
-        f'{name}: refused, it holds {what.rstrip(".,")} beside tensors, numbers and containers and could run code on '
-        f'loading; take a checkpoint that holds a state_dict only or, if you trust its author, set {TRUSTED_VARIABLE} '
-        f'to its path'
+        name,
+        (f'refused, it holds {what.rstrip(".,")} beside tensors, numbers and containers and could run code on loading'),
+        (
+            'take a checkpoint that holds a state_dict only or, if you trust its author, set '
+            f'{TRUSTED_VARIABLE} to its path'
+        ),
     )
 
 
 def _as_dict(name: object, loaded: Any) -> dict[str, Any]:
     if not isinstance(loaded, dict):
-        raise UserError(f'{name}: holds a {type(loaded).__name__}, no state dict; take a checkpoint file')
+        raise UserError(name, f'holds a {type(loaded).__name__}, no state dict', 'take a checkpoint file')
     return loaded

@@ -94,8 +94,10 @@ class PairedDomainDataPreprocessor(SegDataPreProcessor):
         source, target = (tuple(halves[domain]['inputs'].shape) for domain in ('source', 'target'))
         if source != target:
             raise UserError(
-                f'source batch {source} and target batch {target} (B, C, H, W) differ: end both pipelines with a '
-                f'RandomCrop of one crop_size, and set data_preprocessor.size to it if some tiles are smaller'
+                None,
+                f'source batch {source} and target batch {target} (B, C, H, W) differ',
+                'end both pipelines with a RandomCrop of one crop_size, and set data_preprocessor.size to it if some '
+                'tiles are smaller',
             )
         return {
             'inputs': {domain: half['inputs'] for domain, half in halves.items()},
@@ -107,6 +109,7 @@ class PairedDomainDataPreprocessor(SegDataPreProcessor):
         expected = len(self.mean)
         if expected != 1 and channels != {expected}:
             raise UserError(
-                f'{domain} images have {sorted(channels)} channels but data_preprocessor.mean has {expected} '
-                f'values: give one mean and one std value per channel'
+                'data_preprocessor.mean',
+                f'has {expected} values but {domain} images have {sorted(channels)} channels',
+                'give one mean and one std value per channel',
             )

@@ -63,7 +63,7 @@ def test_a_changed_file_stops_the_copy_before_it_begins(folder, tmp_path, capsys
     assert main(['configs', '--copy', str(destination)]) == 2
     error = capsys.readouterr().err
     assert error.count('\n') == 1
-    assert 'two.py differs' in error
+    assert 'two.py: differs' in error
     assert (destination / 'two.py').read_text() == 'edited = True\n'
     assert not (destination / 'one.py').exists()
 

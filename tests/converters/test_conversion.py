@@ -210,11 +210,11 @@ def test_output_that_cannot_be_written(raw, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('options', 'problem'),
     [
-        (('--clip_size', '0'), '--clip_size 0: give a positive'),
-        (('--stride_size', '33'), '--stride_size 33: give 1 to 32'),
-        (('--stride_size', '0'), '--stride_size 0: give 1 to 32'),
-        (('--workers', '0'), '--workers 0: give at least 1'),
-        (('--max_unknown', '3'), '--max_unknown 3.0: give a share'),
+        (('--clip_size', '0'), '--clip_size 0: tiles would have no pixels: give a positive'),
+        (('--stride_size', '33'), '--stride_size 33: steps'),
+        (('--stride_size', '0'), 'leave pixels out: give 1 to 32'),
+        (('--workers', '0'), '--workers 0: nobody would do the work: give at least 1'),
+        (('--max_unknown', '3'), '--max_unknown 3.0: is no share of the pixels: give a number'),
     ],
 )
 @pytest.mark.parametrize('name', ['potsdam', 'vaihingen'])

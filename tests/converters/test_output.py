@@ -82,7 +82,7 @@ def fail_at(monkeypatch, count):
     def mark_done(self, *args):
         calls.append(args[0])
         if len(calls) == count:
-            raise UserError('power cut')
+            raise UserError(None, 'power cut', 'light a candle')
         original(self, *args)
 
     monkeypatch.setattr(OutputFolder, 'mark_done', mark_done)

@@ -151,7 +151,10 @@ def test_unknown_code(raw, tmp_path, capsys, code):
     raw.save(f'lbl/{TRAIN}.tif', raw.labels[TRAIN])
     assert convert(raw.root, tmp_path) == 2
     message = capsys.readouterr().err
-    assert f'1 of 3072 pixels have no class code (0, 10, .., 70), the first at row 10, column 20: {code};' in message
+    assert (
+        f'1 of 3072 pixels have no class code (0, 10, .., 70), the first at row 10, column 20: {code}: repair'
+        in message
+    )
     assert convert(raw.root, tmp_path, '--max_unknown', '0.001') == 0
     assert read(tmp_path, 'sar', 'train', f'{TRAIN}_0_0_32_32.png', 'ann_dir')[10, 20] == 255
 
@@ -181,8 +184,8 @@ def test_small_scene_is_extended_and_ignored(raw, tmp_path):
     [
         (('--rgb_bands', '0', '1', '2'), '--rgb_bands 0 1 2: bands are counted from 1'),
         (('--rgb_bands', '5', '1', '2'), 'has 4 band(s), but band 5 is asked for'),
-        (('--sar_range', '5', '5'), '--sar_range 5 5: give the smaller value first'),
-        (('--max_size_difference', '-1'), '--max_size_difference -1: give 0 or more'),
+        (('--sar_range', '5', '5'), '--sar_range 5 5: is no range: give the smaller value first'),
+        (('--max_size_difference', '-1'), '--max_size_difference -1: is negative: give 0 or more'),
         (('--stride_size', '40'), '--stride_size 40'),
     ],
 )

@@ -52,8 +52,8 @@ def test_zero_based_labels_are_noticed() -> None:
     release = [_tile({0: 40, 1: 30, 2: 30}, True), _tile({0: 20, 5: 80}, True)]
     hint = zero_based_label_hint(release, 6)
     assert hint is not None
-    assert '/d/t.png' in hint
-    assert 'reduce_zero_label=False' in hint
+    assert hint.where == '/d/t.png'
+    assert 'reduce_zero_label=False' in hint.remedy
 
 
 @pytest.mark.parametrize(

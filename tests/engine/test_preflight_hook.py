@@ -13,6 +13,7 @@ from mmseg.registry import RUNNERS
 from tiny_run import run_config, runner_of, write_pair
 
 from dlc_mmseg import checks
+from dlc_mmseg.checks.report import Problem
 from dlc_mmseg.engine import PreflightHook, preflight_hook
 from dlc_mmseg.errors import UserError
 
@@ -178,10 +179,11 @@ def test_an_unknown_mode_is_refused():
 def test_other_ranks_stop_with_the_first(pair, monkeypatch):
     """Rank 1 reads nothing and raises what rank 0 found."""
     runner = runner_of(run_config(pair[0]))
+    found = [Problem('error', 'a list', 'is long', 'cut it')]
     monkeypatch.setattr(preflight_hook, 'get_rank', lambda: 1)
     monkeypatch.setattr(preflight_hook, 'check_config', None)
-    monkeypatch.setattr(preflight_hook, 'broadcast_object_list', lambda data: data.__setitem__(0, 'a list'))
-    with pytest.raises(UserError, match='a list'):
+    monkeypatch.setattr(preflight_hook, 'broadcast_object_list', lambda data: data.__setitem__(0, found))
+    with pytest.raises(UserError, match='a list: is long: cut it'):
         PreflightHook().check(runner)
 
 

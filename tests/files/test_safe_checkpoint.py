@@ -272,7 +272,7 @@ def test_a_file_that_was_cut_off_is_named(run, way):
 def test_a_file_is_cut_off_wherever_it_ends(tmp_path, lacking):
     path = save(tmp_path / 'x.pth', {'state_dict': {'a': torch.zeros(1000)}})
     path.write_bytes(path.read_bytes()[:-lacking])
-    with pytest.raises(UserError, match=r'its end is missing\); the file is cut off'):
+    with pytest.raises(UserError, match=r'its end is missing\), the file is cut off'):
         load_checkpoint_file(path)
 
 
@@ -298,7 +298,7 @@ def test_a_file_is_not_blamed_for_a_lack_of_memory(tmp_path, monkeypatch, error)
 def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
     path = save(tmp_path / 'x.pth', {})
     monkeypatch.setattr(torch, 'load', Mock(side_effect=PermissionError(13, 'Permission denied')))
-    with pytest.raises(UserError, match=r'x\.pth: cannot be read \(Permission denied\); give the right to read it'):
+    with pytest.raises(UserError, match=r'x\.pth: cannot be read \(Permission denied\): give the right to read it'):
         load_checkpoint_file(path)
 
 
@@ -373,7 +373,7 @@ def test_other_places(web, monkeypatch, tmp_path):
     folder, _ = web
     save(folder / 'x.pth', {'a': torch.ones(1)})
     assert list(CheckpointLoader.load_checkpoint('open-mmlab://here')) == ['a']
-    with pytest.raises(UserError, match=r'none\.pth: cannot be downloaded .*404.*; download it elsewhere'):
+    with pytest.raises(UserError, match=r'none\.pth: cannot be downloaded .*404.*: download it elsewhere'):
         CheckpointLoader.load_checkpoint('http://a.b/none.pth')
     with pytest.raises(UserError, match='torchvision://no: no such pre-trained model'):
         CheckpointLoader.load_checkpoint('torchvision://no')

@@ -124,9 +124,11 @@ class DemoOptions:
                 ranges.append((f'{domain.name}_tiles ({part})', count, 0, len(domain.splits[part])))
         for name, value, low, high in ranges:
             if not low <= value <= high:
-                raise UserError(f'--{name} {value}: must be {low}..{high}')
+                raise UserError(f'--{name} {value}', 'is out of range', f'must be {low}..{high}')
         if not self.tiles():
-            raise UserError('--potsdam_tiles and --vaihingen_tiles are all 0: no tiles to draw')
+            raise UserError(
+                '--potsdam_tiles and --vaihingen_tiles', 'are all 0: no tiles to draw', 'give one of them at least 1'
+            )
 
     def counts(self) -> list[tuple[Domain, tuple[int, int]]]:
         """Domains with their number of training and validation tiles."""
@@ -176,10 +178,10 @@ def make_demo_data(out_dir: Path, options: DemoOptions) -> Iterator[str]:
 def _claim(out_dir: Path, options: DemoOptions) -> None:
     """Check that the folder may be written, remove tiles of an earlier run that are not drawn again, mark it."""
     if out_dir.exists() and not out_dir.is_dir():
-        raise UserError(f'--out_dir {out_dir}: is a file, name a folder')
+        raise UserError(f'--out_dir {out_dir}', 'is a file', 'name a folder')
     marker = out_dir / MARKER
     if out_dir.is_dir() and any(out_dir.iterdir()) and not _is_marker(marker):
-        raise UserError(f'--out_dir {out_dir}: holds other files than demo data, name a new or empty folder')
+        raise UserError(f'--out_dir {out_dir}', 'holds other files than demo data', 'name a new or empty folder')
     wanted = {path for domain, tile in options.tiles() for path in domain.paths(tile)}
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -187,7 +189,9 @@ def _claim(out_dir: Path, options: DemoOptions) -> None:
             if path not in wanted:
                 (out_dir / path).unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f'--out_dir {out_dir}: cannot be written ({error.strerror}), name another folder') from error
+        raise UserError(
+            f'--out_dir {out_dir}', f'cannot be written ({error.strerror})', 'name another folder'
+        ) from error
     content = {
         'format': FORMAT,
         'version': 1,

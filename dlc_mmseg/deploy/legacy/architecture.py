@@ -11,6 +11,8 @@ from torch import Tensor
 from dlc_mmseg.errors import UserError
 
 State = Mapping[str, Tensor]
+WHOLE = 'convert a whole checkpoint of DLC, MIC, HRDA, DAFormer or SegFormer'
+"""What to do about one that lacks tensors or has others."""
 
 _SIZES = {
     (32, (2, 2, 2, 2)): 'MiT-B0',
@@ -37,7 +39,7 @@ def read_backbone(state: State) -> dict[str, Any]:
     patches = [_shape(state, f'backbone.layers.{stage}.0.projection.weight', 4) for stage in range(4)]
     widths = [patch[0] for patch in patches]
     if any(width % widths[0] for width in widths):
-        raise UserError(f'stage widths {widths} are no multiples of the first: this is no Mix Transformer')
+        raise UserError(None, f'stage widths {widths} are no multiples of the first: this is no Mix Transformer', WHOLE)
     hidden = _shape(state, 'backbone.layers.0.1.0.ffn.layers.0.weight', 4)[0]
     return {
         'type': 'LegacyMixVisionTransformer',
@@ -102,7 +104,7 @@ def _read_head(state: State, prefix: str) -> dict[str, Any]:
     levels = _count(state, re.escape(prefix) + r'embed_layers\.(\d+)\.weight')
     embeddings = [_shape(state, f'{prefix}embed_layers.{level}.weight', 4) for level in range(levels)]
     if not embeddings:
-        raise UserError(f'{prefix}embed_layers.0.proj.weight is missing: the decode head is no DAFormer head')
+        raise UserError(f'{prefix}embed_layers.0.proj.weight', 'is missing: the decode head is no DAFormer head', WHOLE)
     return {
         'type': 'DAFormerHead',
         'in_channels': [embedding[1] for embedding in embeddings],
@@ -115,10 +117,14 @@ def _read_head(state: State, prefix: str) -> dict[str, Any]:
 
 def _shape(state: State, key: str, dimensions: int) -> tuple[int, ...]:
     if key not in state:
-        raise UserError(f'nothing in the checkpoint gives {key}: it is incomplete or of another architecture')
+        raise UserError(
+            None, f'nothing in the checkpoint gives {key}: it is incomplete or of another architecture', WHOLE
+        )
     shape = tuple(state[key].shape)
     if len(shape) != dimensions:
-        raise UserError(f'{key} has shape {shape}, expected {dimensions} dimensions: of another architecture')
+        raise UserError(
+            key, f'has shape {shape}, expected {dimensions} dimensions: it is of another architecture', WHOLE
+        )
     return shape
 
 

@@ -34,11 +34,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except MemoryError:
         raise
     except OSError as error:
-        raise UserError(f'{path}: {error.strerror or error}: give the path of a checkpoint file') from error
+        raise UserError(path, error.strerror or str(error), 'give the path of a checkpoint file') from error
     except Exception as error:  # a broken file may raise anything
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UserError(
-            f'{path}: cannot be read as tensors and plain values ({reason}): give a checkpoint file'
+            path, f'cannot be read as tensors and plain values ({reason})', 'give a checkpoint file'
         ) from error
     state = content
     for name in ('state_dict', 'model'):
@@ -46,10 +46,14 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             state = content[name]
             break
     if not isinstance(state, Mapping) or not state:
-        raise UserError(f'{path}: holds no state dict: give a checkpoint with named tensors')
+        raise UserError(path, 'holds no state dict', 'give a checkpoint with named tensors')
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise UserError(f'{path}: entry {key!r} of the state dict is a {type(value).__name__}, not a tensor')
+            raise UserError(
+                path,
+                f'entry {key!r} of the state dict is a {type(value).__name__}, not a tensor',
+                'give a checkpoint with named tensors',
+            )
     return dict(state), _description(content.get('meta'))
 
 
@@ -71,7 +75,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Tensor], meta: Mapping[str,
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         if path.is_dir():
-            raise UserError(f'{path}: is a folder: give the name of a file')
+            raise UserError(path, 'is a folder', 'give the name of a file')
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open('wb') as file:
             torch.save(content, file)
@@ -79,7 +83,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Tensor], meta: Mapping[str,
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise UserError(f'{path}: {error.strerror or error}: give a file that can be written') from error
+        raise UserError(path, error.strerror or str(error), 'give a file that can be written') from error
     finally:
         part.unlink(missing_ok=True)
 

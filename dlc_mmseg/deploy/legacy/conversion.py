@@ -111,7 +111,7 @@ def convert_state_dict(
         target = 'the config' if model is not None else 'its own architecture'
         remedy = 'give the config of this network, or none' if model is not None else 'give a complete checkpoint'
         first = '; '.join(problems[:3])
-        raise UserError(f'{describe(architecture)}: does not fit {target} ({first}{more}): {remedy}')
+        raise UserError(describe(architecture), f'does not fit {target} ({first}{more})', remedy)
     if kind != 'adaptation' or not any(key.startswith('teacher.') for key in expected):
         _strip(conversion, networks[0].new if networks[0] is _IMAGENET else 'student.')
     return conversion
@@ -132,8 +132,9 @@ def _layout(state: Mapping[str, Tensor]) -> tuple[str, list[_Network]]:
         return 'backbone', [_IMAGENET]
     first = ', '.join(list(state)[:3])
     raise UserError(
-        f'keys are not those of DLC, MIC, HRDA, DAFormer or SegFormer releases ({first}, ...): convert one of '
-        f'these; checkpoints of MMSegmentation 1.x need no conversion'
+        None,
+        f'keys are not those of DLC, MIC, HRDA, DAFormer or SegFormer releases ({first}, ...)',
+        'convert one of these; checkpoints of MMSegmentation 1.x need no conversion',
     )
 
 

@@ -48,7 +48,8 @@ def convert_checkpoint(source: Path, destination: Path, config: Path | None = No
     try:
         conversion = convert_state_dict(state, model, iteration=meta.get('iter', 0))
     except UserError as error:
-        raise UserError(f'{source}: {error}') from error
+        what = error.what if error.where is None else f'{error.where}: {error.what}'
+        raise UserError(source, what, error.remedy) from error
     meta.update(converted_from=source.name, architecture=conversion.architecture, dropped=conversion.dropped)
     write_checkpoint(destination, conversion.state, meta)
     return conversion
@@ -73,8 +74,9 @@ def build_model(config: Path) -> nn.Module:
     except _CONFIG_ERRORS as error:
         reason = str(error).strip().splitlines()
         raise UserError(
-            f'{config}: its model cannot be built ({type(error).__name__}: {reason[0] if reason else ""}): '
-            f'give a config that trains'
+            config,
+            f'its model cannot be built ({type(error).__name__}: {reason[0] if reason else ""})',
+            'give a config that trains',
         ) from error
     return model
 

@@ -121,11 +121,12 @@ def _stacked(target: str, pieces: dict[int, tuple[str, Tensor]]) -> Tensor:
         return pieces[0][1]
     if set(pieces) != {0, 1}:
         (key, _), *_ = pieces.values()
-        raise UserError(f'{key}: its other half (attn.q / attn.kv) is missing: the checkpoint is not complete')
+        raise UserError(key, 'its other half (attn.q / attn.kv) is missing', 'convert a checkpoint that is complete')
     (query_key, query), (key, both) = pieces[0], pieces[1]
     if both.shape != (2 * query.shape[0], *query.shape[1:]):
         raise UserError(
-            f'{key}: shape {tuple(both.shape)} is not twice that of {query_key}, {tuple(query.shape)}: '
-            f'this is no MiT attention'
+            key,
+            f'shape {tuple(both.shape)} is not twice that of {query_key}, {tuple(query.shape)}: no MiT attention',
+            'convert a checkpoint of a Mix Transformer',
         )
     return torch.cat([query, both])

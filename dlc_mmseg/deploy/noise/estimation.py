@@ -23,8 +23,9 @@ from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
 _STRIP = 256  # rows whose probabilities are held at a time
 _NO_PROBABILITIES = (
-    'model.decode_head: its class and losses do not tell which probabilities its scores mean: '
-    'take --estimator likelihood'
+    'model.decode_head',
+    'its class and losses do not tell which probabilities its scores mean',
+    'take --estimator likelihood',
 )
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]
 """Passes items on and shows how many of a total are done."""
@@ -101,8 +102,9 @@ def inference_network(model: BaseSegmentor) -> EncoderDecoder:
     network = model.inference_network if isinstance(model, WrappingSegmentor) else model
     if not isinstance(network, EncoderDecoder):
         raise UserError(
-            f'{type(network).__name__} is no EncoderDecoder, whose backbone would give features: take a config of one, '
-            f'of a subclass, or of a DLCSegmentor'
+            None,
+            f'{type(network).__name__} is no EncoderDecoder, whose backbone would give features',
+            'take a config of one, of a subclass, or of a DLCSegmentor',
         )
     return network
 
@@ -143,7 +145,7 @@ def collect_points(
     """
     kind = stored_scores(model)
     if kind == 'unknown' and not num_points:
-        raise UserError(_NO_PROBABILITIES)
+        raise UserError(*_NO_PROBABILITIES)
     network = inference_network(model) if num_points else None
     generator = torch.Generator().manual_seed(seed)
     totals: _Counts | None = None
@@ -162,8 +164,9 @@ def collect_points(
         counts = _count(sample, kind)
         if num_classes not in (None, len(counts.pixels)):
             raise UserError(
-                f'the model has {len(counts.pixels)} classes, its test data name {num_classes}: correct num_classes of '
-                f'its heads or metainfo.classes of the data'
+                None,
+                f'the model has {len(counts.pixels)} classes, its test data name {num_classes}',
+                'correct num_classes of its heads or metainfo.classes of the data',
             )
         totals = counts if totals is None else _Counts(*(a + b for a, b in zip(totals, counts, strict=True)))
     assert totals is not None  # `spread` refuses an empty dataset
@@ -197,7 +200,7 @@ def estimate_noise(
     classes = len(points.pixels)
     if estimator == 'probabilities':
         if bool(points.expected.isnan().any()):
-            raise UserError(_NO_PROBABILITIES)
+            raise UserError(*_NO_PROBABILITIES)
         transition = true_transition(points.expected)
         unseen = transition.isnan().any(dim=1, keepdim=True)
         transition = torch.where(unseen, torch.eye(classes, dtype=transition.dtype), transition)
@@ -254,9 +257,9 @@ def _read(dataset: Any, index: int) -> dict[str, list[Any]]:
         item = dataset[index]
     except Exception as error:  # a pipeline may raise anything
         path, reason = dataset.get_data_info(index)['img_path'], ' '.join(str(error).split())[:200]
-        raise UserError(f'{path}: cannot be read ({reason}): repair or remove it or its label file') from error
+        raise UserError(path, f'cannot be read ({reason})', 'repair or remove it or its label file') from error
     sample = item['data_samples']
     if 'gt_sem_seg' in sample and (found := tuple(sample.gt_sem_seg.data.shape)) != (1, *sample.ori_shape):
         path, wanted = dataset.get_data_info(index)['seg_map_path'], (1, *sample.ori_shape)
-        raise UserError(f'{path}: labels of shape {found}, not {wanted}: give one channel as large as the image')
+        raise UserError(path, f'labels of shape {found}, not {wanted}', 'give one channel as large as the image')
     return {'inputs': [item['inputs']], 'data_samples': [item['data_samples']]}

@@ -31,7 +31,7 @@ def config_dataset(config: Config) -> Any:
     dataset = _tested(config)
     if dataset is None:
         raise UserError(
-            'the config has neither test_dataloader nor val_dataloader, whose images to take: give --images'
+            None, 'the config has neither test_dataloader nor val_dataloader, whose images to take', 'give --images'
         )
     return _built(_each(dataset, _without_missing_labels), 'test_dataloader.dataset', 'give --images')
 
@@ -60,7 +60,7 @@ def folder_dataset(
     """
     for folder in filter(None, (images, labels)):
         if not folder.is_dir():
-            raise UserError(f'{folder}: no such folder: give one that exists')
+            raise UserError(folder, 'no such folder', 'give one that exists')
     tested = _tested(config)
     described = _first(tested) if tested is not None else _trained(config, labelled=labels is not None)
     dataset = {key: value for key, value in described.items() if key not in ('data_root', 'indices')}
@@ -87,8 +87,10 @@ def _trained(config: Config, *, labelled: bool) -> dict[str, Any]:
         pair = pair['dataset']
     if not {'source', 'target'} <= pair.keys():
         raise UserError(
+            None,
             'the config has no test_dataloader, val_dataloader or PairedDomainDataset, whose classes and pipeline are '
-            'needed: give it one'
+            'needed',
+            'give it one',
         )
     source, target = _first(pair['source']), _first(pair['target'])
     pipeline = [step for step in target.get('pipeline', []) if _loads(step) and not _loads_labels(step)]
@@ -141,9 +143,9 @@ def _built(dataset: dict[str, Any], name: str, remedy: str) -> Any:
         built = DATASETS.build(_each(dataset, lambda part: {**part, **_READING}))
     except Exception as error:  # datasets of any kind
         reason = ' '.join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f'{name}: cannot be read as a {dataset.get("type")} ({reason}): {remedy}') from error
+        raise UserError(name, f'cannot be read as a {dataset.get("type")} ({reason})', remedy) from error
     for leaf in leaf_datasets(built):
         if not len(leaf):
             folder, suffix = leaf.data_prefix.get('img_path'), getattr(leaf, 'img_suffix', '')
-            raise UserError(f'{folder}: no images that end in {suffix!r}: give another folder or suffix')
+            raise UserError(folder, f'no images that end in {suffix!r}', 'give another folder or suffix')
     return built

@@ -55,7 +55,11 @@ def load_model(config: Config, checkpoint: str | Path, device: str = 'cpu') -> B
         model.load_state_dict(loaded.get('state_dict', loaded))
     except RuntimeError as error:
         reason = ' '.join(str(error).split())[:300]
-        raise UserError(f'{checkpoint}: does not fit the model of the config ({reason})') from error
+        raise UserError(
+            checkpoint,
+            f'does not fit the model of the config ({reason})',
+            'give the config that the checkpoint was trained with',
+        ) from error
     model.to(device).eval()
     return model
 

@@ -100,5 +100,5 @@ def level_of(features: Sequence[Tensor], level: int) -> Tensor:
     """
     if not -len(features) <= level < len(features):
         levels = f'the backbone has {len(features)}, 0 to {len(features) - 1}'
-        raise UserError(f'feature level {level}: {levels}: take one of them')
+        raise UserError(f'feature level {level}', levels, 'take one of them')
     return features[level]

@@ -1,0 +1,79 @@
+"""The one exception type for input a user can correct: three parts, on one line, across processes."""
+
+from __future__ import annotations
+
+import ast
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dlc_mmseg.checks.report import Problem
+from dlc_mmseg.engine.preflight_hook import PreflightError
+from dlc_mmseg.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def refuse(path: Path) -> None:
+    raise UserError(path, 'truncated: 3 of 4 bytes', 'download it again; or delete it')
+
+
+def test_the_message_joins_the_parts_and_the_parts_stay():
+    error = UserError(Path('a: b.tif'), 'truncated: 3 bytes', 'download it again; or delete it')
+    assert str(error) == 'a: b.tif: truncated: 3 bytes: download it again; or delete it'
+    assert (error.where, error.what, error.remedy) == (
+        'a: b.tif',
+        'truncated: 3 bytes',
+        'download it again; or delete it',
+    )
+    assert isinstance(error, ValueError)
+
+
+def test_without_one_place_the_message_starts_with_what():
+    error = UserError(None, 'classes differ', 'name the same')
+    assert error.where is None
+    assert str(error) == 'classes differ: name the same'
+
+
+def test_all_three_parts_are_demanded():
+    with pytest.raises(TypeError):
+        UserError('a.tif: truncated: download it again')
+
+
+def test_the_parts_come_back_from_another_process():
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('fork')) as pool:
+        error = pool.submit(refuse, Path('a.tif')).exception()
+    assert type(error) is UserError
+    assert (error.where, error.what, error.remedy) == (
+        'a.tif',
+        'truncated: 3 of 4 bytes',
+        'download it again; or delete it',
+    )
+
+
+@pytest.mark.parametrize('cause', [None, "KeyError: 'no such layer'"])
+def test_several_problems_stand_on_a_line_each_and_survive_pickling(cause):
+    problems = [
+        Problem('error', 'model', 'does not build', 'correct it'),
+        Problem('error', 'a.png', 'is missing', 'add it'),
+    ]
+    error = pickle.loads(pickle.dumps(PreflightError(problems, cause)))
+    assert isinstance(error, UserError)
+    assert error.problems == tuple(problems)
+    lines = str(error).splitlines()
+    assert lines[: len(lines) - 3] == ([] if cause is None else [cause])
+    assert lines[-3].startswith('2 problems to solve before training')
+    assert lines[-2:] == ['  model: does not build: correct it', '  a.png: is missing: add it']
+
+
+def test_no_module_takes_a_message_apart_again():
+    taking_apart = {'partition', 'rpartition', 'split', 'rsplit', 'removeprefix', 'removesuffix'}
+    for path in sorted((ROOT / 'dlc_mmseg').rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if not isinstance(node, ast.ExceptHandler) or 'UserError' not in ast.unparse(node.type or ast.Constant(0)):
+                continue
+            for call in (inner for inner in ast.walk(node) if isinstance(inner, ast.Call)):
+                assert getattr(call.func, 'attr', '') not in taking_apart, f'{path}:{call.lineno}'
