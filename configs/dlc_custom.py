@@ -1,7 +1,8 @@
 """DLC on two data sets of your own: edit the block below, nothing else is required.
 
 Each data set is a folder with images and, for the source, label images of the same names (single channel, one class
-index per pixel, 255 where unknown). The target needs labels only for validation. Then:
+index per pixel, 255 where unknown). The target needs labels only for validation. Images are PNG, JPEG or rasters of any
+number of bands and depth (GeoTIFF and whatever GDAL reads: pip install "dlc-mmseg[raster]"). Then:
 
     mim train mmsegmentation configs/dlc_custom.py --gpus 1
     mim test mmsegmentation configs/dlc_custom.py --checkpoint work_dirs/dlc_custom/iter_4000.pth --gpus 1 --out maps
@@ -29,21 +30,21 @@ max_iters = 4000
 num_classes = len(classes)
 metainfo = dict(classes=classes, palette=palette)
 source_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadRasterFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.9),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
-    dict(type='PackSegInputs'),
+    dict(type='PackRasterInputs'),
 ]
 target_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadRasterFromFile'),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
-    dict(type='PackSegInputs'),
+    dict(type='PackRasterInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+test_pipeline = [dict(type='LoadRasterFromFile'), dict(type='PackRasterInputs')]
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,

@@ -26,6 +26,7 @@ def check_channels(
     """
     preprocessor = model.get('data_preprocessor') or {}
     mean = preprocessor.get('mean')
+    mean = None if isinstance(mean, str) else mean  # 'auto'
     known = [(domain, outputs[domain.name]) for domain in domains if domain.name in outputs]
     for domain, output in known:
         _check_scale(domain, output, mean, report)

@@ -163,6 +163,11 @@ def _check_preprocessor(model: Mapping[str, Any], paired: bool, report: Report) 
     if paired and preprocessor.get('type') == 'SegDataPreProcessor':
         report.error(f'{name}.type', 'SegDataPreProcessor takes no pairs', "set it to 'PairedDomainDataPreprocessor'")
     mean, std = preprocessor.get('mean'), preprocessor.get('std')
+    if isinstance(mean, str) or isinstance(std, str):
+        if (mean, std) != ('auto', 'auto'):
+            what = f'mean is {mean!r} and std {std!r}'
+            report.error(f'{name}.mean', what, "give one number of each per channel, or 'auto' for both")
+        mean = std = None
     if mean is not None and std is not None and len(mean) != len(std):
         report.error(f'{name}.std', f'has {len(std)} values, mean has {len(mean)}', 'give one of each per channel')
     if std is not None and any(value <= 0 for value in std):

@@ -12,11 +12,14 @@ from dlc_mmseg.datasets.class_statistics import (
 from dlc_mmseg.datasets.paired_dataset import PairedDomainDataset
 from dlc_mmseg.datasets.paired_sampler import Draw, PairedDomainSampler
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
+from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile, PackRasterInputs
 from dlc_mmseg.datasets.whu_opt_sar import WHUOptSar8Dataset, WHUOptSarDataset
 
 __all__ = [
     'STATISTICS_FILE_NAME',
     'Draw',
+    'LoadRasterFromFile',
+    'PackRasterInputs',
     'PairedDomainDataset',
     'PairedDomainSampler',
     'RareClassSampling',

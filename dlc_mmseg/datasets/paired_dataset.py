@@ -9,10 +9,11 @@ import numpy as np
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from dlc_mmseg.datasets.domain import build_domain, drop_label_loading, first_item
+from dlc_mmseg.datasets.domain import build_domain, drop_label_loading, first_item, leaf_datasets
 from dlc_mmseg.datasets.draw_randomness import Stream, draw_generator, isolated_randomness, shuffled_index
 from dlc_mmseg.datasets.paired_sampler import Draw
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampler, RareClassSampling, RareDraw, sampling_settings
+from dlc_mmseg.datasets.raster_loading import check_raster_pipeline
 from dlc_mmseg.datasets.source_labels import (
     check_labels,
     check_labels_exist,
@@ -60,6 +61,9 @@ class PairedDomainDataset(Dataset[dict[str, Any]]):
         self.target = build_domain(target, 'target')
         self._check_classes()
         drop_label_loading(self.target)
+        for dataset, domain in ((self.source, 'source'), (self.target, 'target')):
+            for leaf in leaf_datasets(dataset):
+                check_raster_pipeline(leaf.pipeline.transforms, f'{domain} pipeline')
         check_labels_exist(self.source)
         self.rare_classes = self._check_labels(settings)
         self._check_items()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import toy
+from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.models import PairedDomainDataPreprocessor
 
 
 def preprocessor(**changes):
@@ -102,3 +106,51 @@ def test_wrong_channels_name_the_domain(domain):
 def test_bad_statistics_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         preprocessor(**changes)
+
+
+def with_nodata(batch: dict[str, Any], nodata: torch.Tensor, value: float) -> dict[str, Any]:
+    """A batch of one domain whose images hold a value where there is no data."""
+    for index, sample in enumerate(batch['data_samples']):
+        image = batch['inputs'][index].float()
+        batch['inputs'][index] = image.masked_fill(nodata, value)
+        sample.set_data({'nodata_map': PixelData(data=nodata[None])})
+        if 'gt_sem_seg' in sample:
+            sample.gt_sem_seg.data = sample.gt_sem_seg.data.masked_fill(nodata, 255)
+    return batch
+
+
+def test_pixels_without_data_hold_the_value_of_padding():
+    nodata = torch.zeros(16, 24, dtype=torch.bool)
+    nodata[3:9, 5:] = True
+    module = PairedDomainDataPreprocessor(mean=[100.0], std=[50.0], size=(20, 24), pad_val=0.25)
+    for training in (True, False):
+        batch = with_nodata(toy.domain_batch(labelled=True), nodata, float('nan'))
+        images = module(batch, training)['inputs']
+        assert (images[:, :, :16][:, :, nodata] == 0.25).all()
+        assert images.isfinite().all()
+
+
+def test_automatic_statistics_travel_with_the_checkpoint(tmp_path):
+    module = PairedDomainDataPreprocessor(mean='auto', std='auto')
+    batch = toy.domain_batch(labelled=True, channels=4)
+    with pytest.raises(UserError, match='band-statistics'):
+        module(batch)
+    module.set_statistics([1.0, 2, 3, 4], [5.0, 6, 7, 8])
+    torch.save(module.state_dict(), tmp_path / 'a.pth')
+    loaded = PairedDomainDataPreprocessor(mean='auto', std='auto')
+    loaded.load_state_dict(torch.load(tmp_path / 'a.pth'))
+    assert loaded.mean.flatten().tolist() == [1, 2, 3, 4]
+    assert loaded.std.flatten().tolist() == [5, 6, 7, 8]
+    torch.testing.assert_close(loaded(batch)['inputs'], module(batch)['inputs'])
+
+
+def test_stated_statistics_stay_what_the_config_says():
+    stated = PairedDomainDataPreprocessor(mean=[1.0], std=[2.0])
+    assert not stated.state_dict()
+    stated.load_state_dict({'mean': torch.ones(4, 1, 1), 'std': torch.ones(4, 1, 1)})
+    assert stated.mean.flatten().tolist() == [1]
+    automatic = PairedDomainDataPreprocessor(mean='auto', std='auto')
+    automatic.load_state_dict({})  # of a run with stated ones
+    assert not automatic.knows_statistics
+    with pytest.raises(ValueError, match="'auto' for both"):
+        PairedDomainDataPreprocessor(mean='auto', std=[1.0])

@@ -18,7 +18,7 @@ class TeacherOutput(NamedTuple):
         pseudo: Pseudo-labels, weights and confidences, each of shape (B, H, W).
         logits: Teacher logits, shape (B, K, H, W).
         features: The teacher's backbone features, a tuple of (B, D, h, w), shallow to deep.
-        valid: Shape (B, H, W), bool: False on pixels that only pad a small tile.
+        valid: Shape (B, H, W), bool: False on pixels without data and on those that only pad a small tile.
     """
 
     pseudo: PseudoLabels
@@ -56,7 +56,15 @@ def stacked_labels(data_samples: list[SegDataSample]) -> Tensor:
 
 
 def valid_pixels(images: Tensor, data_samples: list[SegDataSample] | None) -> Tensor:
-    """False on the right and bottom padding of tiles smaller than the crop; shape (B, H, W)."""
+    """False where an image holds no data, and on the right and bottom padding of tiles smaller than the crop.
+
+    Args:
+        images: Shape (B, C, H, W).
+        data_samples: Their meta data (``padding_size``) and ``nodata_map``; None if every pixel counts.
+
+    Returns:
+        Shape (B, H, W), bool.
+    """
     batch_size, _, height, width = images.shape
     valid = torch.ones(batch_size, height, width, dtype=torch.bool, device=images.device)
     for index, sample in enumerate(data_samples or ()):
@@ -64,4 +72,7 @@ def valid_pixels(images: Tensor, data_samples: list[SegDataSample] | None) -> Te
         if right or bottom:
             valid[index, height - bottom :, :] = False
             valid[index, :, width - right :] = False
+        if 'nodata_map' in sample:
+            nodata = sample.get('nodata_map').get('data')[0]
+            valid[index, : nodata.shape[0], : nodata.shape[1]] &= ~nodata
     return valid

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -80,8 +81,23 @@ class WrappingSegmentor(BaseSegmentor):
         return bool(self.inference_network.align_corners)
 
     def predict(self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None) -> list[SegDataSample]:
-        """Segment images of shape (B, C, H, W), as the wrapped segmentor's ``test_cfg`` says."""
-        return list(self.inference_network.predict(inputs, data_samples))
+        """Segment images as the wrapped segmentor's ``test_cfg`` says.
+
+        Args:
+            inputs: Normalised images, shape (B, C, H, W).
+            data_samples: Their meta data; None if nothing was done to them.
+
+        Returns:
+            The samples with their predictions; pixels without data (``nodata_map``) are 255, which is no class.
+        """
+        samples = list(self.inference_network.predict(inputs, data_samples))
+        for sample in samples:
+            if 'nodata_map' in sample:
+                labels, nodata = sample.pred_sem_seg.get('data'), sample.get('nodata_map').get('data')
+                if nodata.shape != labels.shape:  # the image was resized, its labels are as large as the file
+                    nodata = resize(nodata[None].float(), size=labels.shape[1:])[0] > 0
+                sample.pred_sem_seg.set_field(labels.masked_fill(nodata, 255), 'data')
+        return samples
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]  # bool in mmseg
         """Features of the inference network for images of shape (B, C, H, W)."""
