@@ -41,18 +41,26 @@ class ObservedBaseline(DLCSegmentor):
     def __init__(self, *, total_iterations: int, **arguments: Any) -> None:
         super().__init__(**arguments)
         classes = self.num_classes
-        published = {'estimator': 'consensus', 'total_iterations': total_iterations}
+
+        def published(**settings: Any) -> NoiseTransitionMatrix:
+            estimator = {'type': 'ConsensusEstimator', **settings}
+            return NoiseTransitionMatrix(classes, estimator=estimator, total_iterations=total_iterations)
+
         self.matrices = nn.ModuleDict(
             {
-                'published': NoiseTransitionMatrix(classes, **published, feature_level=-1),
-                'published0': NoiseTransitionMatrix(classes, **published, feature_level=0),
-                'published_fast': NoiseTransitionMatrix(classes, **published, feature_level=0, learning_rate=0.1),
+                'published': published(feature_level=-1),
+                'published0': published(feature_level=0),
+                'published_fast': published(feature_level=0, learning_rate=0.1),
                 'teacher': NoiseTransitionMatrix(classes),
                 'known': NoiseTransitionMatrix(classes),
                 'teacher_known': NoiseTransitionMatrix(classes),
                 'student': NoiseTransitionMatrix(classes),
                 'student_known': NoiseTransitionMatrix(classes),
-                'loss': NoiseTransitionMatrix(classes, loss_weight=0.0, total_iterations=total_iterations),
+                'loss': NoiseTransitionMatrix(
+                    classes,
+                    estimator={'type': 'ConfusionEstimator', 'loss_weight': 0.0},
+                    total_iterations=total_iterations,
+                ),
             }
         )
         self.memory: dict[int, list[Points]] = {level: [] for level in LEVELS}
@@ -94,7 +102,7 @@ class ObservedBaseline(DLCSegmentor):
             return {'corrected': losses, 'volume': 0.1 * log_volume(transition)}
 
         for name, matrix in self.matrices.items():
-            points = draw_points(teacher.features[matrix.feature_level], labels, valid, matrix.num_points)
+            points = matrix.estimator.draw(teacher.features, labels, valid)
             matrix.update(points, sees.get(name, Views()), corrected if name == 'loss' else lambda _: {})
         for level, points in self.memory.items():
             drawn = draw_points(teacher.features[level], labels, valid, CELLS)

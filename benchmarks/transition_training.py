@@ -45,7 +45,7 @@ TITLES = {
     'known': 'known confusion: student on pasted source pixels',
     'student': 'confusion expected by the student in mixed and masked views',
     'student_known': 'the same and the known confusion',
-    'teacher_known': "**the teacher's probabilities and the known confusion: `estimator='confusion'`, the default**",
+    'teacher_known': "**the teacher's probabilities and the known confusion: `ConfusionEstimator`, the default**",
 }
 
 

@@ -29,8 +29,10 @@ model = dict(
     # forward-corrected cross-entropy; LS: 0.8 CE + 0.2 smoothed CE
     target_loss=dict(type='ForwardCorrectedCrossEntropyLoss', label_smoothing=0.02, ce_weight=0.8),
     # T[i, j] = P(pseudo-label = j | true label = i) from the consensus of 15 000 pixels and their neighbours
-    # (estimator='confusion' takes this package's own estimator, the default elsewhere: see benchmarks/README.md)
-    transition=dict(type='NoiseTransitionMatrix', estimator='consensus', num_points=15000, loss_weight=0.2),
+    # (estimator='ConfusionEstimator' takes this package's own, the default elsewhere: see benchmarks/README.md)
+    transition=dict(
+        type='NoiseTransitionMatrix', estimator=dict(type='ConsensusEstimator', num_points=15000, loss_weight=0.2)
+    ),
     # small volume of T; no row of T a mixture of the others
     volume_loss=dict(type='TransitionVolumeLoss', loss_weight=0.1),
     convexity_loss=dict(type='TransitionConvexityLoss', loss_weight=0.1),

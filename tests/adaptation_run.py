@@ -30,7 +30,7 @@ def model() -> dict[str, Any]:
     """The full method, with dropout."""
     segmentor = toy.segmentor()
     segmentor.decode_head.dropout_ratio = 0.3
-    transition = {'type': 'NoiseTransitionMatrix', 'num_points': 6, 'total_iterations': ITERATIONS}
+    transition = {'type': 'NoiseTransitionMatrix', 'total_iterations': ITERATIONS}
     return toy.dlc(segmentor=segmentor, transition=transition, train_transition_through_loss=True)
 
 

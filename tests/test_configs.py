@@ -42,8 +42,9 @@ def reduced(config):
     if segmentor.test_cfg.mode == 'slide':
         segmentor.test_cfg.update(crop_size=SIZE, stride=(32, 32))
     model.data_preprocessor.pop('size', None)
-    if model.get('transition'):
-        model.transition.num_points = 300
+    estimator = (model.get('transition') or {}).get('estimator')
+    if estimator and estimator.type == 'ConsensusEstimator':
+        estimator.num_points = 300
     return model
 
 

@@ -58,7 +58,6 @@ def options(iterations=4):
         f'train_cfg.max_iters={iterations}',
         f'train_cfg.val_interval={iterations}',
         'train_dataloader.batch_size=2',
-        'model.transition.num_points=300',
         'default_hooks.logger.interval=1',
         'custom_hooks.0.interval=2',
         'custom_hooks.1.interval=2',

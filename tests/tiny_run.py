@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_domains import dataset_config, write_domain
 
 ITERATIONS = 2
-TRANSITION = {'type': 'NoiseTransitionMatrix', 'num_points': 100}
+TRANSITION = {'type': 'NoiseTransitionMatrix'}
 _runs = count()
 
 

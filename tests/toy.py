@@ -74,7 +74,7 @@ def dlc(**changes: Any) -> dict[str, Any]:
         'strong_augmentation': {'type': 'StrongAugmentation'},
         'pseudo_label_threshold': 0.34,
         'target_loss': {'type': 'ForwardCorrectedCrossEntropyLoss', 'label_smoothing': 0.02, 'ce_weight': 0.8},
-        'transition': {'type': 'NoiseTransitionMatrix', 'num_points': 200},
+        'transition': {'type': 'NoiseTransitionMatrix'},
         'volume_loss': {'type': 'TransitionVolumeLoss', 'loss_weight': 0.1},
         'convexity_loss': {'type': 'TransitionConvexityLoss', 'loss_weight': 0.1},
     }

@@ -37,7 +37,7 @@ class TrueTransitionMatrix(NoiseTransitionMatrix):
     """
 
     def __init__(self, num_classes: int) -> None:
-        super().__init__(num_classes, num_points=3)
+        super().__init__(num_classes)
 
     def correction(self) -> Tensor:
         """T itself, shape (K, K)."""

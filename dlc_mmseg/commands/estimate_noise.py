@@ -56,11 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     help_most = 'images to take at most, evenly spread (default: all)'
     add_option(parser, 'max_images', metavar='N', type=_at_least(1), help=help_most)
     help_estimator = (
-        "the model's own probabilities (default), or the predictions of pixels with similar features: by maximum "
-        'likelihood, or by the published consensus recipe'
+        "the confusion that the model's probabilities expect (default), or the predictions of pixels with similar "
+        'features: by maximum likelihood, or by the published consensus recipe'
     )
-    choices = ('probabilities', 'likelihood', 'consensus')
-    add_option(parser, 'estimator', choices=choices, default=choices[0], help=help_estimator)
+    choices = ('confusion', 'likelihood', 'consensus')
+    add_option(parser, 'estimator', type=_estimator, choices=choices, default=choices[0], help=help_estimator)
     neighbours = parser.add_argument_group('points, for the estimators that ask pixels with similar features')
     help_level = "which of the backbone's outputs gives the features: 0 is the shallowest, -1 the deepest (default: 1)"
     add_option(neighbours, 'feature_level', metavar='N', type=int, help=help_level)
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
         dataset,
         num_classes=len(classes),
         feature_level=args.feature_level,
-        num_points=0 if args.estimator == 'probabilities' else args.num_points,
+        num_points=0 if args.estimator == 'confusion' else args.num_points,
         max_images=args.max_images,
         seed=args.seed,
         progress=progress_bar,
@@ -136,6 +136,11 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(folder, error.strerror or str(error), 'give a folder that can be written') from error
+
+
+def _estimator(name: str) -> str:
+    """The name of an estimator; versions before 0.2 called the first ``probabilities``."""
+    return 'confusion' if name == 'probabilities' else name
 
 
 def _at_least(lowest: int) -> Callable[[str], int]:

@@ -8,11 +8,13 @@ from dlc_mmseg.models.decode_heads import *  # noqa: F403
 from dlc_mmseg.models.feature_distance import FeatureDistance
 from dlc_mmseg.models.losses import *  # noqa: F403
 from dlc_mmseg.models.segmentors import *  # noqa: F403
-from dlc_mmseg.models.transition import NoiseTransitionMatrix
+from dlc_mmseg.models.transition import ConfusionEstimator, ConsensusEstimator, NoiseTransitionMatrix
 
 __all__ = [
     'BranchwiseDistributedDataParallel',
     'ClassMix',
+    'ConfusionEstimator',
+    'ConsensusEstimator',
     'FeatureDistance',
     'MaskedImageConsistency',
     'NoiseTransitionMatrix',

@@ -295,7 +295,7 @@ def test_files_that_are_missing_or_broken(domain, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('shape', [(16, 8), (16, 16, 3)])
-@pytest.mark.parametrize('estimator', ['probabilities', 'likelihood'])
+@pytest.mark.parametrize('estimator', ['confusion', 'probabilities', 'likelihood'])
 def test_labels_of_another_size_or_of_several_channels(domain, capsys, shape, estimator):
     root, config, checkpoint = domain
     Image.fromarray(np.zeros(shape, np.uint8)).save(root / 'tiles/lbl/t01.png')

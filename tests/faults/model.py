@@ -18,10 +18,10 @@ field_fault(
 )
 field_fault(
     'misspelt argument of a nested part',
-    'model.transition.num_point',
+    'model.transition.warmup_iteration',
     9,
     'no argument of NoiseTransitionMatrix',
-    'num_points may be meant',
+    'warmup_iterations may be meant',
 )
 field_fault(
     'misspelt argument of the data',

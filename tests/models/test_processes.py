@@ -10,7 +10,7 @@ from torch import nn
 from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts
 from dlc_mmseg.models.processes import average_gradients, average_statistics, pooled_counts, trained_parameters
 from dlc_mmseg.models.segmentors.finite_check import find_non_finite
-from dlc_mmseg.models.transition.evidence import ConsensusEstimator
+from dlc_mmseg.models.transition.consensus_estimator import ConsensusEstimator
 from dlc_mmseg.models.transition.views import Points, Views
 
 
@@ -35,6 +35,11 @@ def features_of(rank):
     return torch.randn(len(points_of(rank)[0]), 4, generator=torch.Generator().manual_seed(10 + rank))
 
 
+def consensus_of(rank):
+    points = Points(features_of(rank), points_of(rank)[0])
+    return ConsensusEstimator(3)(points, Views(), torch.full((3, 3), 1 / 3)).counts
+
+
 def shared(rank):
     parameters = parameters_of(rank)
     average_gradients(parameters)
@@ -54,7 +59,7 @@ def shared(rank):
         'pooled': tuple(pooled_counts(counts, len(labels))),
         'one side': tuple(pooled_counts(*((none, 0) if rank else (counts, len(labels))))),
         'nothing': tuple(pooled_counts(none, 0)),
-        'estimator': tuple(ConsensusEstimator(3)(Points(features_of(rank), labels), Views()).counts),
+        'estimator': tuple(consensus_of(rank)),
         'problem': tuple(problem),
         'healthy': find_non_finite({'loss': torch.tensor(1.0)}, parameters),
     }
@@ -97,7 +102,7 @@ def test_counts_are_those_of_all_points(results):
 
 
 def test_the_published_estimator_counts_the_points_of_all(results):
-    alone = [ConsensusEstimator(3)(Points(features_of(rank), points_of(rank)[0]), Views()).counts for rank in (0, 1)]
+    alone = [consensus_of(rank) for rank in (0, 1)]
     for result in results:
         for order in range(3):
             expected = (30 * alone[0][order] + 12 * alone[1][order]) / 42

@@ -18,7 +18,7 @@ model = dict(
     teacher_momentum=0.001,
     pseudo_label_threshold=0.968,
     target_loss=dict(type='ForwardCorrectedCrossEntropyLoss', label_smoothing=0.02, ce_weight=0.8),
-    transition=dict(type='NoiseTransitionMatrix'),
+    transition=dict(type='NoiseTransitionMatrix', estimator=dict(type='ConfusionEstimator')),
     # the ridge lets T leave the neighbourhood of singular matrices, where an untrained teacher leads it
     volume_loss=dict(type='TransitionVolumeLoss', loss_weight=0.1, ridge=0.03),
     convexity_loss=dict(type='TransitionConvexityLoss', loss_weight=0.1),

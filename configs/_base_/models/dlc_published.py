@@ -14,7 +14,8 @@ model = dict(
     quality_weight='batch',  # one weight for the pseudo-labels of the whole batch
     teacher_batch_statistics=True,  # the teacher's batch norms stay in training mode
     transition=dict(
-        estimator='consensus', num_points=15000, loss_weight=0.2, learning_rate=3e-4, total_iterations=10000
+        estimator=dict(_delete_=True, type='ConsensusEstimator', num_points=15000, loss_weight=0.2, learning_rate=3e-4),
+        total_iterations=10000,
     ),
     volume_loss=dict(ridge=0.0),  # unbounded
 )

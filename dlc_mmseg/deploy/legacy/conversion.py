@@ -165,7 +165,7 @@ def _expected(
 ) -> dict[str, Tensor]:
     """The tensors to be filled, a lone segmentor's or backbone's under ``student.``."""
     if model is None and kind == 'adaptation':
-        transition = {'type': 'NoiseTransitionMatrix', 'estimator': 'consensus'} if with_transition else None
+        transition = {'type': 'NoiseTransitionMatrix', 'estimator': 'ConsensusEstimator'} if with_transition else None
         model = MODELS.build({'type': 'DLCSegmentor', 'segmentor': architecture, 'transition': transition})
     if model is None:
         prefix = 'student.backbone.' if kind == 'backbone' else 'student.'

@@ -129,7 +129,7 @@ def collect_points(
         num_classes: Classes that the dataset names; None does not compare them with the model's.
         feature_level: Which of the backbone's outputs gives the features; 0 is the shallowest, -1 the deepest. None
             takes 1, or the only one: fine enough for many points, and some way before the decision.
-        num_points: Points to draw at most. 0 draws none, which is enough for 'probabilities', and takes models
+        num_points: Points to draw at most. 0 draws none, which is enough for 'confusion', and takes models
             without a backbone too.
         max_images: Images to take at most, evenly spread; None takes all.
         seed: Seed of the draw.
@@ -177,28 +177,28 @@ def collect_points(
 def estimate_noise(
     points: Points,
     *,
-    estimator: Literal['probabilities', 'likelihood', 'consensus'] = 'probabilities',
+    estimator: Literal['confusion', 'likelihood', 'consensus'] = 'confusion',
     seed: int = 0,
 ) -> NoiseEstimate:
     """Estimate T, and how far the evidence deserves it.
 
-    'probabilities' takes the model's probabilities at their word: the confusion that it expects of itself. The other
-    two ask the labels of neighbours in feature space; features that made the predictions make neighbours err together,
+    'confusion' takes the model's probabilities at their word: the confusion that it expects of itself. The other two
+    ask the labels of neighbours in feature space; features that made the predictions make neighbours err together,
     so that these see less confusion than there is.
 
     Args:
         points: As from `collect_points`.
-        estimator: 'probabilities', or an estimator of `estimate_transition_matrix`.
+        estimator: 'confusion', or an estimator of `estimate_transition_matrix`.
         seed: Seed of that estimator.
 
     Returns:
-        The estimate. A class of which nothing was seen has prior 0, and the identity's row with 'probabilities'.
+        The estimate. A class of which nothing was seen has prior 0, and the identity's row with 'confusion'.
 
     Raises:
         UserError: If probabilities are asked for, but not known.
     """
     classes = len(points.pixels)
-    if estimator == 'probabilities':
+    if estimator == 'confusion':
         if bool(points.expected.isnan().any()):
             raise UserError(*_NO_PROBABILITIES)
         transition = true_transition(points.expected)

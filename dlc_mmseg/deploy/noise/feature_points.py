@@ -12,8 +12,8 @@ from torch import Tensor
 from dlc_mmseg.engine.true_confusion import label_map
 from dlc_mmseg.functional.window_canvas import WindowCanvas
 from dlc_mmseg.functional.windows import Box, sliding_windows
+from dlc_mmseg.models.backbone_outputs import first_output, level_of
 from dlc_mmseg.models.segmentors.sliding import slide_settings, window_logits
-from dlc_mmseg.models.segmentors.teacher import first_output, level_of
 
 
 class FeaturePoints(NamedTuple):

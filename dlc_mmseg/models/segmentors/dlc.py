@@ -13,8 +13,7 @@ from torch import Tensor
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
-from dlc_mmseg.models.segmentors.teacher import level_of
-from dlc_mmseg.models.transition.views import LabelledView, Views, draw_points
+from dlc_mmseg.models.transition.views import LabelledView, Views
 
 
 @MODELS.register_module()
@@ -150,8 +149,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
                 terms['corrected'] = torch.stack([self.head_loss(head, b, transition) for b, head in seen]).sum()
             return terms
 
-        features = level_of(teacher.features, self.transition.feature_level)
-        points = draw_points(features, teacher.pseudo.labels, teacher.valid, self.transition.num_points)
+        points = self.transition.estimator.draw(teacher.features, teacher.pseudo.labels, teacher.valid)
         terms = self.transition.update(points, Views([teacher_view(teacher)], pasted_views(seen)), regularise)
         report = {f'transition.{name}': value for name, value in terms.items()}
         report['transition.diagonal'] = self.transition().diagonal().mean()

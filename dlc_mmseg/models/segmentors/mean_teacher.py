@@ -13,11 +13,12 @@ from mmseg.utils import add_prefix
 from torch import Tensor
 
 from dlc_mmseg.functional.pseudo_label import pseudo_labels
+from dlc_mmseg.models.backbone_outputs import first_output
 from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 from dlc_mmseg.models.segmentors.branchwise import BranchwiseSegmentor
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput, stacked_labels, valid_pixels
-from dlc_mmseg.models.segmentors.teacher import first_output, set_teacher_mode
+from dlc_mmseg.models.segmentors.teacher import set_teacher_mode
 
 
 @MODELS.register_module()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 
 from dlc_mmseg.functional.transition_estimation import initial_logits
-from dlc_mmseg.models.transition.evidence import ConfusionEstimator, ConsensusEstimator
+from dlc_mmseg.models.transition.estimator import TransitionEstimator, build_estimator
 from dlc_mmseg.models.transition.views import Points, Views
 
 Regulariser = Callable[[Tensor], dict[str, Tensor]]
@@ -27,38 +26,29 @@ class NoiseTransitionMatrix(nn.Module):
     Both are softmaxes of free logits. The logits, and the moments of their own Adam, are buffers: checkpoints carry
     them and no other optimizer touches them.
 
-    Two estimators say what T is fitted to. ``confusion``, the default, counts the confusions that the teacher expects
-    of itself and those of pasted pixels (`ConfusionEstimator`). ``consensus`` is the published recipe
-    (`ConsensusEstimator`); on pseudo-labels it drifts to the identity. ``benchmarks/README.md`` compares both with
-    the true confusion.
+    An estimator says what T is fitted to, and brings the weight and the optimizer settings that suit its loss.
+    `ConfusionEstimator`, the default, counts the confusions that the teacher expects of itself and those of pasted
+    pixels. `ConsensusEstimator` is the published recipe; on pseudo-labels it drifts to the identity.
+    ``benchmarks/README.md`` compares both with the true confusion.
 
     Source: He et al., DLC, IEEE TGRS 2024.
 
     Args:
         num_classes: Number of classes K >= 2; `DLCSegmentor` fills it in.
-        estimator: ``confusion`` or ``consensus``.
-        loss_weight: Weight of the estimator's loss beside the regularisers; None takes 1 (``confusion``) or the
-            published 0.2 (``consensus``).
-        learning_rate: First rate of Adam on the logits; None takes 0.1 (``confusion``), or for ``consensus``
-            ``3 / total_iterations`` (the published 3e-4 at 10 000 iterations; 3e-4 without ``total_iterations``).
-        betas: Adam's decay rates.
+        estimator: Config of a `TransitionEstimator`; its type alone, ``'ConfusionEstimator'`` or in short
+            ``'confusion'``, takes its defaults.
         total_iterations: Iterations over which the rate falls linearly to 0; None keeps it constant.
         warmup_iterations: Iterations before T corrects anything; it is estimated from the start.
         diagonal: Diagonal of the initial T, in (1 / K, 1).
-        momentum: Share of each late iteration in the average of the counts, in (0, 1] (``confusion`` only).
-        known_weight: Weight of a pasted pixel, whose true label is known, beside a pseudo-labelled one, >= 0
-            (``confusion`` only).
-        num_points: Pixels drawn for an update (``consensus`` only).
-        feature_level: Which of the teacher's backbone outputs gives the points' features, 0 being the shallowest
-            (``consensus`` only).
 
     Attributes:
         logits: Shape (K, K), buffer.
         prior_logits: Shape (K,), buffer.
-        estimator: The estimator, a module.
+        estimator: The `TransitionEstimator`.
+        learning_rate: First rate of Adam on the logits, the estimator's.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or the estimator has no such argument.
     """
 
     logits: Tensor
@@ -66,50 +56,32 @@ class NoiseTransitionMatrix(nn.Module):
     moments: Tensor
     squared_moments: Tensor
     steps: Tensor
+    initial: Tensor
 
     def __init__(
         self,
         num_classes: int,
         *,
-        estimator: Literal['confusion', 'consensus'] = 'confusion',
-        loss_weight: float | None = None,
-        learning_rate: float | None = None,
-        betas: tuple[float, float] = (0.9, 0.99),
+        estimator: str | dict[str, Any] = 'ConfusionEstimator',
         total_iterations: int | None = None,
         warmup_iterations: int = 0,
         diagonal: float = 0.967,
-        momentum: float = 0.02,
-        known_weight: float = 2.0,
-        num_points: int = 15000,
-        feature_level: int = -1,
     ) -> None:
         super().__init__()
-        _check_arguments(num_classes, num_points, estimator, total_iterations, warmup_iterations, diagonal)
-        _check_confusion(momentum, known_weight)
-        _check_solver(loss_weight, learning_rate, betas)
-        as_published = estimator == 'consensus'
-        published_rate = 3e-4 if total_iterations is None else 3 / total_iterations
-        default_weight, default_rate = (0.2, published_rate) if as_published else (1.0, 0.1)
+        _check_arguments(num_classes, total_iterations, warmup_iterations, diagonal)
         self.num_classes = num_classes
-        self.num_points = num_points if as_published else 0
-        self.feature_level = feature_level if as_published else -1
-        self.loss_weight = default_weight if loss_weight is None else loss_weight
-        self.learning_rate = default_rate if learning_rate is None else learning_rate
-        self.betas = betas
-        self.eps = 1e-8 if as_published else 1e-3  # gradients of T's logits are differences of probabilities
         self.total_iterations = total_iterations
         self.warmup_iterations = warmup_iterations
-        self.estimator: ConsensusEstimator | ConfusionEstimator = (
-            ConsensusEstimator(num_classes)
-            if as_published
-            else ConfusionEstimator(num_classes, diagonal=diagonal, momentum=momentum, known_weight=known_weight)
-        )
-        size = num_classes * (num_classes + 1)
-        self.register_buffer('logits', initial_logits(num_classes, diagonal=diagonal))
+        self.estimator: TransitionEstimator = build_estimator(estimator, num_classes)
+        given = self.estimator.learning_rate
+        self.learning_rate = self.estimator.default_rate(total_iterations) if given is None else given
+        size, logits = num_classes * (num_classes + 1), initial_logits(num_classes, diagonal=diagonal)
+        self.register_buffer('logits', logits)
         self.register_buffer('prior_logits', torch.zeros(num_classes))
         self.register_buffer('moments', torch.zeros(size))
         self.register_buffer('squared_moments', torch.zeros(size))
         self.register_buffer('steps', torch.zeros(()))
+        self.register_buffer('initial', logits.softmax(dim=1), persistent=False)
 
     def forward(self) -> Tensor:
         """The current T, shape (K, K), float32, without gradient."""
@@ -132,25 +104,27 @@ class NoiseTransitionMatrix(nn.Module):
         identity = torch.eye(self.num_classes, device=self.logits.device)
         return torch.where(self.steps < self.warmup_iterations, identity, self.matrix)
 
-    def update(self, points: Points, views: Views, regularise: Regulariser) -> dict[str, Tensor]:
+    def update(self, points: Points | None, views: Views, regularise: Regulariser) -> dict[str, Tensor]:
         """One gradient step on T and the prior; the network gets no gradient.
 
         Args:
-            points: Pixels with features and pseudo-labels, for ``consensus``.
-            views: The teacher's and the student's views of the iteration, for ``confusion``.
+            points: Pixels that the estimator drew, see `TransitionEstimator.draw`.
+            views: The teacher's and the student's views of the iteration.
             regularise: Further weighted losses of T, a function of the (K, K) matrix with gradient.
 
         Returns:
             The terms' values, without gradient, by name; the estimator's is called ``residual``, unweighted.
         """
         with torch.enable_grad(), torch.autocast(self.logits.device.type, enabled=False):
-            evidence = self.estimator(points, views)
+            evidence = self.estimator(points, views, self.initial)
             free = torch.cat([self.logits.flatten(), self.prior_logits]).detach().requires_grad_()
             logits, prior_logits = free[: -self.num_classes].view_as(self.logits), free[-self.num_classes :]
             transition = logits.softmax(dim=1)
             residual = evidence.loss(transition, prior_logits.softmax(dim=0))
             terms = regularise(transition)
-            total = torch.stack([self.loss_weight * residual, *(term.float() for term in terms.values())]).sum()
+            total = torch.stack(
+                [self.estimator.loss_weight * residual, *(term.float() for term in terms.values())]
+            ).sum()
             (gradient,) = torch.autograd.grad(total, free)
         all_reduce(gradient, op='mean')
         self._step(free.detach(), gradient.where(gradient.isfinite().all(), 0))
@@ -171,11 +145,11 @@ class NoiseTransitionMatrix(nn.Module):
             [],
             [self.steps],
             amsgrad=False,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
+            beta1=self.estimator.betas[0],
+            beta2=self.estimator.betas[1],
             lr=1.0,
             weight_decay=0.0,
-            eps=self.eps,
+            eps=self.estimator.eps,
             maximize=False,
             capturable=free.is_cuda,
         )
@@ -184,39 +158,12 @@ class NoiseTransitionMatrix(nn.Module):
         self.prior_logits.copy_(free[-self.num_classes :])
 
 
-def _check_arguments(
-    num_classes: int,
-    num_points: int,
-    estimator: str,
-    total_iterations: int | None,
-    warmup_iterations: int,
-    diagonal: float,
-) -> None:
+def _check_arguments(num_classes: int, total_iterations: int | None, warmup_iterations: int, diagonal: float) -> None:
     if num_classes < 2:
         raise ValueError(f'num_classes is {num_classes}: a transition matrix needs at least 2')
-    if num_points < 3:
-        raise ValueError(f'num_points is {num_points}: a point and two neighbours need at least 3')
-    if estimator not in ('confusion', 'consensus'):
-        raise ValueError(f"estimator is {estimator!r}: choose 'confusion' or 'consensus'")
     if total_iterations is not None and total_iterations < 1:
         raise ValueError(f'total_iterations is {total_iterations}: give the iterations of the run, or None')
     if warmup_iterations < 0:
         raise ValueError(f'warmup_iterations is {warmup_iterations}: give a number >= 0')
     if not 1 / num_classes < diagonal < 1:
         raise ValueError(f'diagonal is {diagonal}: give a share between 1 / {num_classes} and 1')
-
-
-def _check_solver(loss_weight: float | None, learning_rate: float | None, betas: tuple[float, float]) -> None:
-    if loss_weight is not None and not 0 <= loss_weight < math.inf:
-        raise ValueError(f'loss_weight is {loss_weight}: give a number >= 0, or None')
-    if learning_rate is not None and not 0 < learning_rate < math.inf:
-        raise ValueError(f'learning_rate is {learning_rate}: give a number > 0, or None')
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ValueError(f'betas is {betas}: give two numbers in [0, 1)')
-
-
-def _check_confusion(momentum: float, known_weight: float) -> None:
-    if not 0 < momentum <= 1:
-        raise ValueError(f'momentum is {momentum}: give the share of an iteration in the average, in (0, 1]')
-    if known_weight < 0:
-        raise ValueError(f'known_weight is {known_weight}: give a number >= 0')

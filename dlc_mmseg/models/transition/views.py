@@ -61,14 +61,12 @@ def draw_points(features: Tensor, labels: Tensor, valid: Tensor, num_points: int
         features: Shape (B, D, h, w).
         labels: Pseudo-labels, shape (B, H, W); a cell takes the label of the pixel at its centre.
         valid: Shape (B, H, W), bool; pixels that may be drawn.
-        num_points: Points to draw at most; 0 draws nothing from the random generator.
+        num_points: Points to draw at most.
 
     Returns:
         At most ``num_points`` points, fewer where the map has fewer valid cells.
     """
     batch_size, depth, height, width = features.shape
-    if not num_points:  # spares the copy, and the draw
-        return Points(features.new_zeros(0, depth), labels.new_zeros(0))
     cell_labels = cell_centres(labels, height, width).reshape(-1)
     cell_valid = cell_centres(valid, height, width).reshape(-1)
     drawn = torch.randperm(batch_size * height * width, device=labels.device)

@@ -25,7 +25,7 @@ def segmentor_config() -> dict[str, Any]:
 
 
 def adaptation_model(**changes: Any) -> torch.nn.Module:
-    transition = {'type': 'NoiseTransitionMatrix', 'estimator': 'consensus'}  # as in the published rows
+    transition = {'type': 'NoiseTransitionMatrix', 'estimator': 'ConsensusEstimator'}  # as in the published rows
     config = {'type': 'DLCSegmentor', 'segmentor': segmentor_config(), 'transition': transition}
     return MODELS.build(ConfigDict({**config, **changes}))
 

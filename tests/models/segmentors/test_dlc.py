@@ -84,7 +84,8 @@ def test_without_transition_the_loss_is_plain_cross_entropy():
 @pytest.mark.parametrize('through', [False, True])
 def test_gradient_through_the_corrected_loss(through):
     """T's only term is the corrected loss: its first Adam step goes against the loss's gradient, sign by sign."""
-    transition = {'type': 'NoiseTransitionMatrix', 'loss_weight': 0.0, 'learning_rate': 0.01}
+    estimator = {'type': 'ConfusionEstimator', 'loss_weight': 0.0, 'learning_rate': 0.01}
+    transition = {'type': 'NoiseTransitionMatrix', 'estimator': estimator}
     model = build(transition=transition, train_transition_through_loss=through, volume_loss=None, convexity_loss=None)
     start, seen = model.transition.logits.clone(), []
     target_branches = model.target_branches
@@ -121,7 +122,8 @@ def test_gradient_through_the_corrected_loss(through):
 
 
 def test_a_level_of_features_that_is_not_there():
-    model = build(transition={'type': 'NoiseTransitionMatrix', 'estimator': 'consensus', 'feature_level': 9})
+    estimator = {'type': 'ConsensusEstimator', 'feature_level': 9}
+    model = build(transition={'type': 'NoiseTransitionMatrix', 'estimator': estimator})
     with pytest.raises(ValueError, match='feature level 9: the backbone has 2, 0 to 1'):
         model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
 
@@ -188,7 +190,8 @@ def test_of_student_batches_only_pasted_pixels_of_predicting_heads_are_seen():
 
 
 def test_the_counts_are_those_of_teacher_and_pasted_pixels():
-    model = build(transition={'type': 'NoiseTransitionMatrix', 'known_weight': 0.0})
+    estimator = {'type': 'ConfusionEstimator', 'known_weight': 0.0}
+    model = build(transition={'type': 'NoiseTransitionMatrix', 'estimator': estimator})
     made = []
     label_target = model.label_target
     model.label_target = lambda *arguments: made.append(label_target(*arguments)) or made[-1]
@@ -199,16 +202,16 @@ def test_the_counts_are_those_of_teacher_and_pasted_pixels():
     torch.testing.assert_close(model.transition.estimator.counts, expected)
 
 
-@pytest.mark.parametrize('estimator', ['confusion', 'consensus'])
+@pytest.mark.parametrize('estimator', ['ConfusionEstimator', 'ConsensusEstimator'])
 def test_both_estimators_learn_in_training(estimator):
-    model = build(transition={'type': 'NoiseTransitionMatrix', 'estimator': estimator, 'num_points': 200})
+    model = build(transition={'type': 'NoiseTransitionMatrix', 'estimator': estimator})
     start = model.transition().clone()
     for _ in range(3):
         log = model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
     assert log['transition.residual'].isfinite()
     assert not torch.equal(model.transition(), start)
     counts = [name for name in model.state_dict() if name.endswith('estimator.counts')]
-    assert bool(counts) == (estimator == 'confusion')
+    assert bool(counts) == (estimator == 'ConfusionEstimator')
 
 
 def test_auxiliary_heads_and_detail_crops_are_no_views():

@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from dlc_mmseg.models.segmentors.target_batch import valid_pixels
-from dlc_mmseg.models.segmentors.teacher import first_output, make_teacher, set_teacher_mode, update_teacher
+from dlc_mmseg.models.segmentors.teacher import make_teacher, set_teacher_mode, update_teacher
 
 
 @pytest.mark.parametrize('update_buffers', [False, True])
@@ -64,33 +64,6 @@ def test_batch_statistics_wake_batch_norms_only():
     assert [part.training for part in network] == [False, True, False]
     set_teacher_mode(network, batch_statistics=False)
     assert not any(part.training for part in network)
-
-
-def test_first_output_of_several_calls():
-    module = nn.Identity()
-    with first_output(module) as outputs:
-        assert outputs == []
-        module((torch.zeros(1), torch.ones(1)))
-        module(torch.ones(3))
-    assert [tensor.tolist() for tensor in outputs[0]] == [[0.0], [1.0]]
-    assert len(outputs) == 1
-    module(torch.ones(3))
-    assert len(outputs) == 1
-
-
-def test_first_output_stops_listening_after_an_error():
-    module = nn.Identity()
-    with pytest.raises(RuntimeError, match='stop'), first_output(module):
-        raise RuntimeError('stop')
-    assert not module._forward_hooks
-
-
-def test_first_output_keeps_the_gradient():
-    module = nn.Conv2d(1, 1, 1)
-    with first_output(module) as outputs:
-        module(torch.ones(1, 1, 2, 2))
-    outputs[0][0].sum().backward()
-    assert module.weight.grad is not None
 
 
 def test_valid_pixels_follow_the_padding():

@@ -1,44 +1,19 @@
-"""What T is fitted to: the consensus of neighbours (as published) or confusions that training sees."""
+"""T from the confusions that training sees anyway: expected ones of the teacher, known ones of pasted pixels."""
 
 from __future__ import annotations
 
-import warnings
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmengine.dist import all_reduce
-from torch import Tensor, nn
+from mmseg.registry import MODELS
+from torch import Tensor
 
 from dlc_mmseg.functional.confusion import expected_confusion
-from dlc_mmseg.functional.consensus import ConsensusCounts, consensus_counts, consensus_loss, nearest_neighbours
-from dlc_mmseg.functional.transition_estimation import initial_logits, lack_of_evidence
-from dlc_mmseg.models.processes import pooled_counts
+from dlc_mmseg.models.transition.estimator import TransitionEstimator
 from dlc_mmseg.models.transition.views import LabelledView, Points, Views, cell_centres
 
 _TINY = 1e-12
-
-
-class Evidence(Protocol):
-    """One iteration's evidence of T."""
-
-    def loss(self, transition: Tensor, prior: Tensor) -> Tensor:
-        """How badly T (K, K) and prior (K,) explain it: a scalar, 0 at best, with gradient to both."""
-        ...
-
-
-class ConsensusEvidence(NamedTuple):
-    """Consensus counts of drawn points; see `ConsensusEstimator`.
-
-    Attributes:
-        counts: Shares of patterns; zeros where there was nothing to count.
-    """
-
-    counts: ConsensusCounts
-
-    def loss(self, transition: Tensor, prior: Tensor) -> Tensor:
-        """Sum of the three L2 norms of counted minus modelled consensus; 0 without points."""
-        return consensus_loss(self.counts, transition, prior) * (self.counts.first.sum() > 0)
 
 
 class ConfusionEvidence(NamedTuple):
@@ -57,44 +32,8 @@ class ConfusionEvidence(NamedTuple):
         return _divergence(self.transition, transition) + _divergence(self.prior, prior)
 
 
-class ConsensusEstimator(nn.Module):
-    """The published recipe: pseudo-labels of each point and of its two nearest neighbours.
-
-    It takes for granted that neighbours in feature space share their true label and err independently. Pseudo-labels
-    are a function of these very features: neighbours agree whether right or wrong, and T drifts to the identity.
-
-    Sources: Zhu, Song and Liu, HOC, ICML 2021; He et al., DLC, IEEE TGRS 2024.
-
-    Args:
-        num_classes: Number of classes K.
-    """
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-
-    def forward(self, points: Points, views: Views) -> ConsensusEvidence:
-        """Count consensus patterns; with several processes the points of all of them.
-
-        Args:
-            points: Pixels with features and pseudo-labels. Fewer than three, or points of one label or of one feature,
-                say nothing: they count as none, with a warning the first time.
-            views: Not used here.
-
-        Returns:
-            The counts.
-        """
-        unit = F.normalize(points.features.float(), dim=1)
-        problem = lack_of_evidence(unit, torch.bincount(points.labels, minlength=self.num_classes))
-        if problem:
-            warnings.warn(f'{problem}: an iteration says nothing about the transition matrix', stacklevel=2)
-            sizes = [(self.num_classes,) * order for order in (1, 2, 3)]
-            return ConsensusEvidence(pooled_counts(ConsensusCounts(*(unit.new_zeros(size) for size in sizes)), 0))
-        counts = consensus_counts(points.labels, nearest_neighbours(unit), self.num_classes)
-        return ConsensusEvidence(pooled_counts(counts, len(unit)))
-
-
-class ConfusionEstimator(nn.Module):
+@MODELS.register_module()
+class ConfusionEstimator(TransitionEstimator):
     """Confusions that the teacher expects of itself, and those of pixels whose true label is known.
 
     Two kinds of pixels are counted by true class and label:
@@ -109,38 +48,64 @@ class ConfusionEstimator(nn.Module):
     keeps the initial row. The prior is that of the pseudo-labelled pixels alone: what is pasted is drawn by class.
 
     Args:
-        num_classes: Number of classes K.
-        diagonal: Diagonal of the initial T.
+        num_classes: Number of classes K; `NoiseTransitionMatrix` fills it in.
         momentum: Share of each late iteration in the moving average, in (0, 1].
-        known_weight: Weight of a pasted pixel beside a pseudo-labelled one, >= 0.
+        known_weight: Weight of a pasted pixel, whose true label is known, beside a pseudo-labelled one, >= 0.
+        loss_weight: Weight of the divergence beside the regularisers, >= 0.
+        learning_rate: First rate of Adam on the logits, > 0; None takes 0.1.
+        betas: Adam's decay rates.
+        eps: Added to the denominator of Adam's steps, > 0; gradients of this loss are differences of probabilities.
 
     Attributes:
         counts: Shape (K, K), buffer: average counts by true class (row) and label (column).
         class_counts: Shape (K,), buffer: average counts of pseudo-labelled pixels by true class.
+
+    Raises:
+        ValueError: If an argument is out of its range.
     """
 
     counts: Tensor
     class_counts: Tensor
-    initial: Tensor
     iterations: Tensor
 
-    def __init__(self, num_classes: int, *, diagonal: float, momentum: float, known_weight: float) -> None:
-        super().__init__()
-        self.num_classes = num_classes
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        momentum: float = 0.02,
+        known_weight: float = 2.0,
+        loss_weight: float = 1.0,
+        learning_rate: float | None = None,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-3,
+    ) -> None:
+        super().__init__(num_classes, loss_weight=loss_weight, learning_rate=learning_rate, betas=betas, eps=eps)
+        if not 0 < momentum <= 1:
+            raise ValueError(f'momentum is {momentum}: give the share of an iteration in the average, in (0, 1]')
+        if not 0 <= known_weight < float('inf'):
+            raise ValueError(f'known_weight is {known_weight}: give a number >= 0')
         self.momentum = momentum
         self.known_weight = known_weight
         self.register_buffer('counts', torch.zeros(num_classes, num_classes))
         self.register_buffer('class_counts', torch.zeros(num_classes))
-        self.register_buffer('initial', initial_logits(num_classes, diagonal=diagonal).softmax(dim=1), persistent=False)
         self.register_buffer('iterations', torch.zeros(()))
 
+    def default_rate(self, total_iterations: int | None) -> float:
+        """0.1, however long the run.
+
+        Args:
+            total_iterations: Iterations of the run, None where unknown.
+        """
+        return 0.1
+
     @torch.no_grad()
-    def forward(self, points: Points | None, views: Views) -> ConfusionEvidence:
+    def forward(self, points: Points | None, views: Views, initial: Tensor) -> ConfusionEvidence:
         """Count an iteration's views; with several processes those of all of them.
 
         Args:
             points: Not used here.
             views: Views of the iteration.
+            initial: T before anything was learnt, shape (K, K).
 
         Returns:
             The average so far.
@@ -155,12 +120,12 @@ class ConfusionEstimator(nn.Module):
         share = (1 / self.iterations).clamp(min=self.momentum)
         self.counts.lerp_(counts[0] + self.known_weight * counts[1], share)
         self.class_counts.lerp_(counts[0].sum(dim=1), share)
-        return self.evidence()
+        return self._evidence(initial)
 
-    def evidence(self) -> ConfusionEvidence:
+    def _evidence(self, initial: Tensor) -> ConfusionEvidence:
         """Normalised average counts, each row mixed with a trace of the initial one, and the prior of the even one."""
         trace = 1e-3 * self.counts.sum() / self.num_classes + _TINY
-        counts = self.counts + trace * self.initial
+        counts = self.counts + trace * initial
         prior = self.class_counts + 1e-3 * self.class_counts.mean() + _TINY
         return ConfusionEvidence(counts / counts.sum(dim=1, keepdim=True), prior / prior.sum())
 
