@@ -13,6 +13,7 @@ from torch import nn
 from dlc_mmseg.checks.channels import check_channels
 from dlc_mmseg.checks.checkpoints import ReadCheckpoint, check_starting_points, check_work_dir
 from dlc_mmseg.checks.classes import check_classes, check_palettes
+from dlc_mmseg.checks.delivered_images import check_delivered
 from dlc_mmseg.checks.domain_files import Domain, list_domains
 from dlc_mmseg.checks.domain_pair import check_pair
 from dlc_mmseg.checks.image_files import check_files, check_sizes
@@ -87,7 +88,8 @@ def _check_data(config: Mapping[str, Any], domains: list[Domain], options: Optio
         if domain.labelled:
             check_label_kinds(domain, headers, report)
             check_sizes(domain, headers, report)
-        output = check_pipeline(domain, headers, report)
+        loads = check_delivered(domain, report, full=options.full, track=options.track)
+        output = check_pipeline(domain, headers, report) if loads else None
         if output is not None:
             outputs[domain.name] = output
         if domain.labelled:

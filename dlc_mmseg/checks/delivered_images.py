@@ -1,0 +1,194 @@
+"""What loaders deliver, against what the files hold: type, bands, values, pixels without data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from numpy.typing import NDArray
+
+from dlc_mmseg.checks.domain_files import Domain
+from dlc_mmseg.checks.image_files import spread
+from dlc_mmseg.checks.report import Report, Severity, Track, one_line, silent
+from dlc_mmseg.checks.stored_images import StoredImage, read_stored
+from dlc_mmseg.datasets.draw_randomness import isolated_randomness
+from dlc_mmseg.datasets.raster_loading import NODATA_MAP, LoadRasterFromFile, check_raster_pipeline
+from dlc_mmseg.errors import UserError
+
+_LEVELS = 64
+"""Fewer different values than this, where the file has more, are called a loss of the image."""
+_TOLERANCE = 4
+"""Levels by which decoders of compressed 8-bit images differ."""
+
+
+class Fault(NamedTuple):
+    """Something that is lost between a file and the pipeline.
+
+    Attributes:
+        kind: Faults of one kind are reported on one line.
+        severity: Of the report.
+        what: What is wrong with the file or its loading.
+        remedy: What to do.
+    """
+
+    kind: str
+    severity: Severity
+    what: str
+    remedy: str
+
+
+class Delivered(NamedTuple):
+    """What the first steps of a pipeline make of a file.
+
+    Attributes:
+        image: Shape (H, W, C).
+        marked: Whether pixels without data are marked.
+        loader: The step that loads.
+    """
+
+    image: NDArray[Any]
+    marked: bool
+    loader: Any
+
+
+def check_delivered(domain: Domain, report: Report, *, full: bool, track: Track = silent) -> bool:
+    """Compare what the loader of a pipeline delivers with what the files hold.
+
+    Args:
+        domain: A dataset with tiles that read.
+        report: Receives losses of depth, of bands and of range, and values that are no data.
+        full: Compare all files instead of a sample.
+        track: Shows the progress.
+
+    Returns:
+        Whether the pipeline loads all files that were tried.
+    """
+    try:
+        check_raster_pipeline(domain.dataset.pipeline.transforms, f'{domain.name}.pipeline')
+    except UserError as error:
+        report.error(error.where or domain.name, error.what, error.remedy)
+    tiles = [tile for tile in domain.tiles if '://' not in tile.image]
+    chosen = tiles if full else spread(tiles)
+    found: defaultdict[str, list[tuple[str, Fault]]] = defaultdict(list)
+    for tile in track(chosen, f'comparing with files: {domain.role}', len(chosen)):
+        stored = read_stored(tile.image)
+        if stored is None:
+            continue
+        for fault in faults(domain, tile.info, stored):
+            found[fault.kind].append((tile.image, fault))
+    for cases in found.values():
+        cases.sort(key=lambda case: case[1].severity != 'error')
+        first = cases[0][1]
+        report.files(first.severity, [path for path, _ in cases], f'{domain.role} image {first.what}', first.remedy)
+    return 'unreadable' not in found
+
+
+def faults(domain: Domain, info: dict[str, Any], stored: StoredImage) -> Iterator[Fault]:
+    """What is lost of one file.
+
+    Args:
+        domain: Its dataset.
+        info: The dataset's entry.
+        stored: What the file holds.
+
+    Yields:
+        Each loss.
+    """
+    remedy = f"load it with dict(type='LoadRasterFromFile') and end {domain.name}.pipeline with PackRasterInputs"
+    try:
+        delivered = deliver(domain, info)
+    except Exception as error:  # noqa: BLE001, anything a transform may raise
+        if not isinstance(_loader(domain), LoadRasterFromFile):
+            what = f'({_content(stored)}) cannot be read by {_name(domain)} ({one_line(error)[:120]})'
+            yield Fault('unreadable', 'error', what, remedy)
+        return
+    if delivered is None:
+        return
+    name, image = type(delivered.loader).__name__, delivered.image
+    if image.dtype.kind == 'f' and not np.isfinite(image).all():
+        what = f'holds {np.sum(~np.isfinite(image).all(-1))} pixels with values that are not finite (NaN)'
+        yield Fault('not finite', 'error', what, remedy)
+    if not isinstance(delivered.loader, LoadRasterFromFile):
+        yield from _depth(stored, image, name, remedy)
+        yield from _bands(stored, delivered, name, remedy)
+    if not delivered.marked and stored.nodata is not None and stored.nodata.any():
+        share = f'{stored.nodata.mean():.1%} of its pixels'
+        what = f'holds no data in {share}, which {name} hands on as if they were measured'
+        yield Fault('nodata', 'warning', what, remedy)
+
+
+def deliver(domain: Domain, info: dict[str, Any]) -> Delivered | None:
+    """Run a pipeline up to the step that loads the image.
+
+    Args:
+        domain: The dataset.
+        info: Its entry.
+
+    Returns:
+        What that step gives; None if no step loads an image.
+    """
+    results: Any = dict(info)
+    with isolated_randomness(0, 0):
+        for step in domain.dataset.pipeline.transforms:
+            results = step(results)
+            if not isinstance(results, dict):
+                return None
+            if isinstance(results.get('img'), np.ndarray):
+                image = results['img'] if results['img'].ndim == 3 else results['img'][..., None]
+                return Delivered(image, NODATA_MAP in results, step)
+    return None
+
+
+def _depth(stored: StoredImage, image: NDArray[Any], name: str, remedy: str) -> Iterator[Fault]:
+    if np.dtype(stored.dtype).itemsize > image.dtype.itemsize:
+        what = f'holds {stored.dtype}{_range(stored.values)}, {name} gives {image.dtype}{_range(image)}'
+        poor = stored.values is None or len(np.unique(image)) < _LEVELS <= len(np.unique(stored.values))
+        yield Fault('depth', 'error' if poor else 'warning', what, remedy)
+    elif stored.values is not None and stored.dtype == image.dtype.name and stored.bands == image.shape[2]:
+        (low, high), (least, most) = _extremes(stored.values), _extremes(image)
+        allowed = _TOLERANCE if image.dtype == np.uint8 else 0
+        if abs(low - least) > allowed or abs(high - most) > allowed:
+            what = f'holds values{_range(stored.values)}, {name} gives{_range(image)}'
+            yield Fault('range', 'warning', what, remedy)
+
+
+def _bands(stored: StoredImage, delivered: Delivered, name: str, remedy: str) -> Iterator[Fault]:
+    got = delivered.image.shape[2]
+    grey = isinstance(delivered.loader, LoadImageFromFile) and 'grayscale' in str(delivered.loader.color_type)
+    if got >= stored.bands or grey:
+        return
+    opaque = stored.alpha and stored.bands == got + 1 and stored.nodata is not None and not stored.nodata.any()
+    if opaque and stored.values is not None and np.unique(stored.values[..., -1]).size == 1:
+        return  # the same everywhere: nothing is lost with it
+    known = ', the last of which is called alpha' if stored.alpha else ''
+    what = f'has {stored.bands} bands{known}, {name} gives {got}'
+    colour = got == 3 and stored.bands == 4
+    choice = ', with bands=[1, 2, 3] if three are wanted' if colour else ''
+    yield Fault('bands', 'warning' if got == 3 else 'error', what, remedy + choice)
+
+
+def _loader(domain: Domain) -> Any:
+    return next(iter(domain.dataset.pipeline.transforms), None)
+
+
+def _name(domain: Domain) -> str:
+    return type(_loader(domain)).__name__
+
+
+def _content(stored: StoredImage) -> str:
+    return f'{stored.bands} band{"s" if stored.bands > 1 else ""} of {stored.dtype}'
+
+
+def _extremes(values: NDArray[Any]) -> tuple[float, float]:
+    finite = values[np.isfinite(values)] if values.dtype.kind == 'f' else values
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def _range(values: NDArray[Any] | None) -> str:
+    if values is None:
+        return ''
+    low, high = _extremes(values)
+    return f' from {low:g} to {high:g}'
