@@ -26,8 +26,8 @@ from dlc_mmseg.deploy.noise import estimation as noise_estimation
 from dlc_mmseg.deploy.noise.estimation import Points, collect_points, estimate_noise
 from dlc_mmseg.deploy.noise.feature_points import segment_with_points
 from dlc_mmseg.deploy.noise.report import describe, summarise
-from dlc_mmseg.deploy.noise.stored_scores import stored_scores
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.models.stored_scores import stored_scores
 
 LOADER = {'batch_size': 1, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler'}}
 

@@ -13,13 +13,13 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.deploy.noise.feature_points import FeaturePoints, segment_with_points, smallest
-from dlc_mmseg.deploy.noise.stored_scores import Scores, probabilities, stored_scores
 from dlc_mmseg.engine.true_confusion import label_map, spread
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.confusion import confusion_counts, expected_confusion, true_transition
 from dlc_mmseg.functional.consensus import nearest_neighbours
 from dlc_mmseg.functional.transition_estimation import estimate_transition_matrix
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
+from dlc_mmseg.models.stored_scores import Scores, probabilities, stored_scores
 
 _STRIP = 256  # rows whose probabilities are held at a time
 _NO_PROBABILITIES = (
