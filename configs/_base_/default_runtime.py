@@ -22,7 +22,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook', interval=1),  # with --show-dir: every image
+    visualization=dict(type='PredictionPictureHook'),  # with --show-dir: every image
     # here and not in custom_hooks, which child configs replace as a whole
     preflight=dict(type='PreflightHook'),
     exact_resume=dict(type='ExactResumeHook'),

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
 from dlc_mmseg.deploy.noise.predicting import load_model, predictions
-from dlc_mmseg.engine.pictures import colour_labels, displayable, draw_matrices, side_by_side
+from dlc_mmseg.engine.matrix_pictures import Confusion, draw_matrices
+from dlc_mmseg.engine.panels import Panel, draw_panels
+from dlc_mmseg.engine.pictures import colour_labels, displayable
 from dlc_mmseg.engine.true_confusion import count_confusion
-from dlc_mmseg.functional.confusion import transition_error, true_transition
+from dlc_mmseg.functional.confusion import precision_matrix, transition_error, true_transition
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 
 
@@ -63,12 +64,12 @@ def draw_predictions(config_file: Path, checkpoint: Path, out_file: Path, *, tit
     for prediction in predictions(model, config.val_dataloader.dataset, count):
         assert prediction.labels is not None
         panels = [
-            (prediction.name, displayable(prediction.image.numpy())),
-            ('label', colour_labels(prediction.labels.numpy(), palette)),
-            (title, colour_labels(prediction.predicted.numpy(), palette)),
+            Panel(prediction.name, displayable(prediction.image.numpy())),
+            Panel('label', colour_labels(prediction.labels.numpy(), palette)),
+            Panel(title, colour_labels(prediction.predicted.numpy(), palette)),
         ]
-        rows.append(torch.from_numpy(side_by_side(panels, list(zip(classes, palette, strict=True)))))
-    Image.fromarray(torch.cat(rows).numpy()).save(out_file)
+        rows.append(panels)
+    Image.fromarray(draw_panels(rows, list(zip(classes, palette, strict=True)))).save(out_file)
 
 
 def draw_confusions(config_file: Path, checkpoint: Path, out_file: Path) -> None:
@@ -88,10 +89,14 @@ def draw_confusions(config_file: Path, checkpoint: Path, out_file: Path) -> None
     labelled = {**config.val_dataloader.dataset, 'data_prefix': prefix}
     classes, _ = _classes(config)
     dataset = DATASETS.build(labelled)
-    true = true_transition(count_confusion(dataset, range(len(dataset)), model.test_step, len(classes)))
-    learnt = model.transition()
+    counts = count_confusion(dataset, range(len(dataset)), model.test_step, len(classes))
+    true, learnt = true_transition(counts), model.transition()
     error = float(transition_error(learnt, true))
-    matrices = [(f'learnt T (mean error {error:.3f})', learnt.numpy()), ('true confusion', true.numpy())]
+    precision = precision_matrix(model.transition.prior.unsqueeze(1) * learnt)
+    matrices = [
+        Confusion(f'learnt T (mean error {error:.3f})', learnt.numpy(), precision.numpy()),
+        Confusion('true confusion', true.numpy(), precision_matrix(counts).numpy()),
+    ]
     Image.fromarray(draw_matrices(matrices, classes)).save(out_file)
 
 

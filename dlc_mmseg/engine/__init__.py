@@ -1,6 +1,7 @@
 """Hooks for MMEngine's Runner; files written whole, and checkpoints read without running code."""
 
 from dlc_mmseg.engine.exact_resume_hook import ExactResumeHook
+from dlc_mmseg.engine.prediction_picture_hook import PredictionPictureHook
 from dlc_mmseg.engine.preflight_hook import PreflightHook, PreflightRunner
 from dlc_mmseg.engine.pseudo_label_hook import PseudoLabelHook
 from dlc_mmseg.engine.pseudo_label_weight_hook import PseudoLabelWeightHook
@@ -11,6 +12,7 @@ from dlc_mmseg.files.checkpoint_loaders import register_safe_loaders
 
 __all__ = [
     'ExactResumeHook',
+    'PredictionPictureHook',
     'PreflightHook',
     'PreflightRunner',
     'PseudoLabelHook',

@@ -1,17 +1,14 @@
-"""Pictures for people: label maps in class colours, panels side by side, matrices as annotated heat maps."""
+"""Label maps, confidences and images of any kind as 8-bit RGB images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
+from torch import Tensor
 
-Image = NDArray[np.uint8]
-"""Shape (H, W, 3), RGB, 0 to 255."""
+from dlc_mmseg.engine.picture_sheet import Image
 
 
 def colour_labels(labels: NDArray[np.integer], palette: Sequence[Sequence[int]], unknown: int = 0) -> Image:
@@ -41,69 +38,19 @@ def displayable(image: NDArray[np.generic]) -> Image:
     return np.ascontiguousarray((np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255).astype(np.uint8))
 
 
-def side_by_side(panels: Sequence[tuple[str, Image]], legend: Sequence[tuple[str, Sequence[int]]] = ()) -> Image:
-    """Titled panels in one row, with the classes' colours below.
+def loaded_image(inputs: Tensor) -> Image:
+    """An image as pipelines deliver it, for people.
 
     Args:
-        panels: Title and RGB image of each panel.
-        legend: Class names with their RGB colours.
+        inputs: Shape (C, H, W); three channels are BGR, as `LoadImageFromFile` and `LoadRasterFromFile` deliver them.
 
     Returns:
-        RGB image.
+        RGB image, shape (H, W, 3).
     """
-    figure = Figure(figsize=(3.2 * len(panels), 3.7), dpi=110, layout='constrained')
-    for axis, (title, image) in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
-        axis.imshow(image, interpolation='nearest')
-        axis.set_title(title, fontsize=9)
-        axis.set_axis_off()
-    handles = [
-        Patch(facecolor=(red / 255, green / 255, blue / 255), edgecolor='0.4', label=name)
-        for name, (red, green, blue) in legend
-    ]
-    if handles:
-        columns = min(len(handles), 8)
-        figure.legend(handles=handles, loc='outside lower center', ncols=columns, fontsize=8, frameon=False)
-    return _rendered(figure)
+    stored = inputs.flip(0) if inputs.shape[0] == 3 else inputs
+    return displayable(stored.permute(1, 2, 0).cpu().numpy())
 
 
-def draw_matrices(
-    matrices: Sequence[tuple[str, NDArray[np.floating]]],
-    classes: Sequence[str],
-    *,
-    rows: str = 'true class',
-    columns: str = 'pseudo-label',
-) -> Image:
-    """Row-stochastic matrices as annotated heat maps, side by side.
-
-    Args:
-        matrices: Title and (K, K) matrix with entries in [0, 1]; ``matrix[i, j] = P(column j | row i)``. A row of
-            NaN (a class without pixels) stays empty.
-        classes: K class names.
-        rows: What a row stands for.
-        columns: What a column stands for.
-
-    Returns:
-        RGB image.
-    """
-    size = max(3.2, 0.62 * len(classes) + 1.4)
-    figure = Figure(figsize=(size * len(matrices), size), dpi=110, layout='constrained')
-    for axis, (title, matrix) in zip(np.ravel(figure.subplots(1, len(matrices))), matrices, strict=True):
-        axis.imshow(matrix, vmin=0, vmax=1, cmap='Blues')
-        axis.set_title(title, fontsize=9)
-        axis.set_xticks(range(len(classes)), classes, rotation=45, ha='right', fontsize=7)
-        axis.set_yticks(range(len(classes)), classes, fontsize=7)
-        axis.set_xlabel(columns, fontsize=8)
-        axis.set_ylabel(rows, fontsize=8)
-        if len(classes) <= 20:
-            for (row, column), value in np.ndenumerate(matrix):
-                if np.isfinite(value):
-                    colour = 'white' if value > 0.55 else 'black'
-                    axis.text(column, row, f'{value:.2f}', ha='center', va='center', fontsize=7, color=colour)
-    return _rendered(figure)
-
-
-def _rendered(figure: Figure) -> Image:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels: Image = np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
-    return pixels
+def grey_confidence(confidence: Tensor) -> Image:
+    """Confidences in [0, 1], shape (H, W), from black to white; RGB image, shape (H, W, 3)."""
+    return displayable((confidence.clamp(0, 1)[..., None] * 255).byte().cpu().numpy())

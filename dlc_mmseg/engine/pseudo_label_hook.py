@@ -5,35 +5,71 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
-from dlc_mmseg.engine.pictures import colour_labels, displayable, side_by_side
+from dlc_mmseg.engine.iteration_randomness import kept_randomness
+from dlc_mmseg.engine.labelled_target import labelled_target
+from dlc_mmseg.engine.panels import Panel, draw_panels
+from dlc_mmseg.engine.pictures import colour_labels, grey_confidence, loaded_image
+from dlc_mmseg.engine.target_crops import TargetCrop, target_crops
+from dlc_mmseg.engine.true_confusion import evaluation_mode, label_map
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.teacher import unwrapped
 
 
 @HOOKS.register_module()
 class PseudoLabelHook(Hook):
-    """Draws a target image, the teacher's pseudo-labels and its confidence on an interval.
+    """Draws target crops, their true labels where known, the teacher's pseudo-labels and its confidence.
+
+    The crops are the same on every interval, so that the pictures show what training changes: of labelled images
+    where there are any, else of the images that are trained on. Labels serve for looking only. The teacher labels as
+    its ``test_cfg`` says, with running batch norm statistics; modes, buffers and random generators of the training are
+    left as they were.
 
     Pictures go to every Visualizer backend under the name ``pseudo_labels``. A model without a teacher is left alone.
 
     Args:
         interval: Iterations between pictures.
+        labelled_target: Config of a labelled dataset of the target domain, with a test pipeline; None takes the
+            run's validation set, where there is one.
+        num_images: Crops in a picture.
+        size: Largest height and width of a crop in pixels.
 
     Raises:
-        ValueError: If the interval is not positive.
+        ValueError: If a number is out of its range.
+        UserError: At the start of training, if ``labelled_target`` gives no labels.
     """
 
     priority = 'LOW'
 
-    def __init__(self, interval: int = 1000) -> None:
-        if interval < 1:
-            raise ValueError(f'interval is {interval}: give a number of iterations >= 1')
+    def __init__(
+        self,
+        interval: int = 1000,
+        *,
+        labelled_target: dict[str, Any] | None = None,
+        num_images: int = 3,
+        size: int = 512,
+    ) -> None:
+        for name, value in (('interval', interval), ('num_images', num_images), ('size', size)):
+            if value < 1:
+                raise ValueError(f'{name} is {value}: give a number >= 1')
         self.interval = interval
+        self.labelled_target = labelled_target
+        self.num_images = num_images
+        self.size = size
+        self._crops: list[TargetCrop] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Choose the crops."""
+        dataset = labelled_target(runner, self.labelled_target, type(self).__name__)
+        if dataset is None:
+            dataset = getattr(runner.train_dataloader.dataset, 'target', None)
+        drawn = is_main_process() and dataset is not None and isinstance(unwrapped(runner.model), MeanTeacherSegmentor)
+        self._crops = list(target_crops(dataset, self.num_images, self.size)) if drawn else []
 
     def after_train_iter(
         self,
@@ -42,39 +78,42 @@ class PseudoLabelHook(Hook):
         data_batch: dict[str, Any] | tuple[Any, ...] | list[Any] | None = None,
         outputs: object = None,
     ) -> None:
-        """Draw the first target image of the batch when the interval is reached."""
+        """Draw the crops when the interval is reached."""
         model = unwrapped(runner.model)
-        if not isinstance(data_batch, dict) or not isinstance(model, MeanTeacherSegmentor):
+        if not self._crops or not isinstance(model, MeanTeacherSegmentor):
             return
         if not self.every_n_train_iters(runner, self.interval):
             return
-        image = data_batch['target']['inputs'][0]
-        height, width = image.shape[-2:]  # test_cfg of the preprocessor may pad below and to the right
-        batch = model.data_preprocessor({'inputs': [image], 'data_samples': [SegDataSample()]}, False)
-        teacher_training = model.teacher_batch_statistics
-        model.teacher_batch_statistics = False
-        with torch.no_grad():
-            pseudo = model.label_target(batch['inputs']).pseudo
-        model.teacher_batch_statistics = teacher_training
-        model.train(model.training)
-        labels, confidence = (values[0, :height, :width].cpu() for values in (pseudo.labels, pseudo.confidence))
         meta = runner.train_dataloader.dataset.metainfo
-        picture = side_by_side(
-            [
-                ('target image', displayable(_stored_order(image, model).permute(1, 2, 0).cpu().numpy())),
-                ('pseudo-labels', colour_labels(labels.numpy(), meta['palette'])),
-                (
-                    f'confidence, {float((confidence >= model.pseudo_label_threshold).float().mean()):.0%} '
-                    f'>= {model.pseudo_label_threshold:g}',
-                    displayable((confidence[..., None] * 255).byte().numpy()),
-                ),
-            ],
-            list(zip(meta['classes'], meta['palette'], strict=True)),
-        )
+        rows = [_panels(crop, model, meta['palette']) for crop in self._crops]
+        picture = draw_panels(rows, list(zip(meta['classes'], meta['palette'], strict=True)))
         runner.visualizer.add_image('pseudo_labels', picture, step=runner.iter + 1)
 
 
-def _stored_order(image: torch.Tensor, model: MeanTeacherSegmentor) -> torch.Tensor:
-    """Channels as the file holds them: loaders give BGR where the preprocessor turns it to RGB."""
-    swapped = getattr(model.data_preprocessor, '_channel_conversion', False) and image.shape[0] == 3
-    return image[[2, 1, 0]] if swapped else image
+def _panels(crop: TargetCrop, model: MeanTeacherSegmentor, palette: list[list[int]]) -> list[Panel]:
+    """Image, true labels where known, pseudo-labels and confidence of a crop."""
+    labels, confidence = _label(crop, model)
+    panels = [Panel(crop.name, loaded_image(crop.image))]
+    right = ''
+    if crop.labels is not None:
+        panels.append(Panel('label', colour_labels(crop.labels.numpy(), palette)))
+        known = crop.labels != 255
+        right = f', {float((labels == crop.labels)[known].float().mean()):.0%} right' if known.any() else ''
+    threshold = model.pseudo_label_threshold
+    sure = float((confidence >= threshold).float().mean())
+    panels.append(Panel(f'pseudo-labels{right}', colour_labels(labels.numpy(), palette)))
+    panels.append(Panel(f'confidence, {sure:.0%} of pixels >= {threshold:g}', grey_confidence(confidence)))
+    return panels
+
+
+@torch.no_grad()
+def _label(crop: TargetCrop, model: MeanTeacherSegmentor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pseudo-labels and confidence of a crop, each of shape (H, W), on the CPU."""
+    size = tuple(crop.image.shape[-2:])
+    sample = SegDataSample(metainfo={'img_shape': size, 'ori_shape': size})
+    with kept_randomness(), evaluation_mode(model.teacher):
+        batch = model.data_preprocessor({'inputs': [crop.image], 'data_samples': [sample]}, False)
+        labelled = model.teacher.predict(batch['inputs'], batch['data_samples'])[0]
+    return label_map(labelled, 'pred_sem_seg'), labelled.get('seg_logits').get('data').float().softmax(dim=0).amax(
+        dim=0
+    ).cpu()

@@ -9,14 +9,13 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS, HOOKS
+from mmseg.registry import HOOKS
 from torch import Tensor
 
-from dlc_mmseg.engine.iteration_randomness import kept_randomness
-from dlc_mmseg.engine.pictures import draw_matrices
+from dlc_mmseg.engine.labelled_target import labelled_target
+from dlc_mmseg.engine.matrix_pictures import Confusion, draw_matrices
 from dlc_mmseg.engine.true_confusion import count_teacher_confusion, spread
-from dlc_mmseg.errors import UserError
-from dlc_mmseg.functional.confusion import transition_error, true_transition
+from dlc_mmseg.functional.confusion import precision_matrix, transition_error, true_transition
 from dlc_mmseg.functional.transition import log_volume
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 from dlc_mmseg.models.segmentors.teacher import unwrapped
@@ -34,8 +33,9 @@ class TransitionMatrixHook(Hook):
     interval, ``transition.diagonal.CLASS`` and ``transition.true_diagonal.CLASS``.
 
     Labels serve for measuring only. T_true is counted on them from the teacher's labels of whole images; weights,
-    statistics, modes and random generators of the training are left as they were. A model without a transition
-    matrix is left alone.
+    statistics, modes and random generators of the training are left as they were. The picture shows T and T_true by
+    rows, and by columns ``P(true label = i | pseudo-label = j)``, for which T is taken with its class prior. A model
+    without a transition matrix is left alone.
 
     Args:
         interval: Iterations between measurements and pictures.
@@ -64,23 +64,8 @@ class TransitionMatrixHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Build the labelled dataset, so that what is wrong with it shows before training."""
-        if self.num_images == 0:
-            self._dataset = None
-        elif self.labelled_target is not None:
-            self._dataset = DATASETS.build(self.labelled_target)
-            with kept_randomness():
-                labelled = len(self._dataset) > 0 and 'gt_sem_seg' in self._dataset[0]['data_samples']
-            if not labelled:
-                raise UserError(
-                    'TransitionMatrixHook.labelled_target',
-                    'gives no labelled images',
-                    (
-                        'set data_prefix.seg_map_path and LoadAnnotations in its pipeline, or labelled_target=None '
-                        'to take the validation set'
-                    ),
-                )
-        elif runner.val_loop is not None:
-            self._dataset = runner.val_loop.dataloader.dataset
+        name = type(self).__name__
+        self._dataset = labelled_target(runner, self.labelled_target, name) if self.num_images else None
 
     def after_train_iter(
         self,
@@ -95,30 +80,31 @@ class TransitionMatrixHook(Hook):
             return
         transition = model.transition().detach()
         scalars = {'diagonal': transition.diagonal().mean(), 'log_volume': log_volume(transition)}
-        true = None
+        counts = None
         if self.every_n_train_iters(runner, self.interval):
-            true = self._true_transition(runner, model)
+            counts = self._count(runner, model)
+            true = true_transition(counts)
             identity = torch.eye(len(transition))
             scalars['error'] = transition_error(transition.cpu(), true)
             scalars['identity_error'] = transition_error(identity, true)
         for name, value in scalars.items():
             if f'transition.{name}' not in (outputs or {}) and bool(value.isfinite()):
                 runner.message_hub.update_scalar(f'train/transition.{name}', float(value))
-        if true is not None:
-            self._show(runner, model, transition.cpu(), true)
+        if counts is not None:
+            self._show(runner, model, transition.cpu(), counts)
 
-    def _true_transition(self, runner: Runner, model: DLCSegmentor) -> Tensor:
-        """T of the teacher's labels on the labelled images, each process a part of them; NaN rows where unknown."""
+    def _count(self, runner: Runner, model: DLCSegmentor) -> Tensor:
+        """Confusion of the teacher's labels on the labelled images, each process a part of them; 0 where unknown."""
         counts = torch.zeros(model.num_classes, model.num_classes, dtype=torch.long)
         if self._dataset is not None:
             indices = spread(len(self._dataset), self.num_images)[runner.rank :: runner.world_size]
             counts = count_teacher_confusion(model, self._dataset, indices).to(model.iteration.device)
             all_reduce(counts)
-        return true_transition(counts.cpu())
+        return counts.cpu()
 
-    def _show(self, runner: Runner, model: DLCSegmentor, transition: Tensor, true: Tensor) -> None:
+    def _show(self, runner: Runner, model: DLCSegmentor, transition: Tensor, counts: Tensor) -> None:
         classes = runner.train_dataloader.dataset.metainfo['classes']
-        iteration, known = runner.iter + 1, not bool(true.isnan().all())
+        iteration, known, true = runner.iter + 1, bool(counts.any()), true_transition(counts)
         error, identity = transition_error(transition, true), transition_error(torch.eye(len(true)), true)
         compared = f'; mean error {error:.3f}, of the identity {identity:.3f}' if known else ''
         runner.logger.info(
@@ -131,9 +117,11 @@ class TransitionMatrixHook(Hook):
         notes = [f'T after {iteration} iterations']
         notes += [f'mean error {error:.3f}'] if known else []
         notes += [] if corrects else ['not correcting yet']
-        matrices = [(', '.join(notes), transition.numpy())]
+        learnt = precision_matrix(model.transition.prior.cpu().unsqueeze(1) * transition)
+        matrices = [Confusion(', '.join(notes), transition.numpy(), learnt.numpy())]
         if known:
-            matrices.append((f'true confusion (mean error of the identity {identity:.3f})', true.numpy()))
+            title = f'true confusion (mean error of the identity {identity:.3f})'
+            matrices.append(Confusion(title, true.numpy(), precision_matrix(counts).numpy()))
         runner.visualizer.add_image('transition', draw_matrices(matrices, classes), step=iteration)
 
 

@@ -1,7 +1,13 @@
 """Pure maths of the method: tensors and arrays in, tensors and arrays out."""
 
 from dlc_mmseg.functional.class_mix import class_mix_mask, mix
-from dlc_mmseg.functional.confusion import confusion_counts, expected_confusion, transition_error, true_transition
+from dlc_mmseg.functional.confusion import (
+    confusion_counts,
+    expected_confusion,
+    precision_matrix,
+    transition_error,
+    true_transition,
+)
 from dlc_mmseg.functional.consensus import (
     ConsensusCounts,
     consensus_counts,
@@ -67,6 +73,7 @@ __all__ = [
     'mix',
     'nearest_neighbours',
     'own_label_step',
+    'precision_matrix',
     'pseudo_labels',
     'random_box',
     'sliding_windows',

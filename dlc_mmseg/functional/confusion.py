@@ -69,6 +69,21 @@ def true_transition(counts: Tensor) -> Tensor:
     return counts / counts.sum(dim=1, keepdim=True)
 
 
+def precision_matrix(joint: Tensor) -> Tensor:
+    """How often a prediction is right, and what it is otherwise.
+
+    Args:
+        joint: Shape (K, K), counts or probabilities: ``joint[i, j]`` of true class i and predicted as j. Of a
+            transition matrix T and class shares pi it is ``pi[i] * T[i, j]``.
+
+    Returns:
+        Shape (K, K), float64, ``P[i, j] = P(true label = i | prediction = j)``; columns of classes that are never
+        predicted are NaN.
+    """
+    joint = joint.double()
+    return joint / joint.sum(dim=0, keepdim=True)
+
+
 def transition_error(transition: Tensor, true: Tensor) -> Tensor:
     """Mean distance |T - T_true| over the entries whose true value is known.
 

@@ -1,11 +1,11 @@
-"""Pictures: colours, ranges and shapes."""
+"""Labels, confidences and images of any kind as 8-bit RGB images."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
+import torch
 
-from dlc_mmseg.engine.pictures import colour_labels, displayable, draw_matrices, side_by_side
+from dlc_mmseg.engine.pictures import colour_labels, displayable, grey_confidence, loaded_image
 
 PALETTE = [[255, 255, 255], [0, 0, 255], [200, 10, 30]]
 
@@ -35,27 +35,13 @@ def test_other_values_are_stretched():
     assert displayable(np.full((3, 3, 1), 7.0)).shape == (3, 3, 3)  # a constant is no division by zero
 
 
-def test_panels_stand_in_one_row():
-    panels = [(str(number), np.full((8, 8, 3), 80 * number, np.uint8)) for number in range(3)]
-    plain = side_by_side(panels)
-    legend = side_by_side(panels, [(f'class {index}', colour) for index, colour in enumerate(PALETTE)])
-    assert plain.dtype == np.uint8
-    assert plain.shape[1] > 2 * plain.shape[0]
-    for number in range(3):
-        assert (plain == 80 * number).all(axis=2).sum() > 1000
-    for colour in PALETTE[1:]:
-        assert not (plain == colour).all(axis=2).any()
-        assert (legend == colour).all(axis=2).sum() > 20
+def test_images_of_a_pipeline_are_shown_in_their_own_colours():
+    image = torch.arange(24, dtype=torch.uint8).reshape(3, 2, 4)
+    assert loaded_image(image).tolist() == image.flip(0).permute(1, 2, 0).tolist()  # BGR to RGB
+    four = torch.arange(32, dtype=torch.uint8).reshape(4, 2, 4)
+    assert loaded_image(four).tolist() == four[:3].permute(1, 2, 0).tolist()
 
 
-@pytest.mark.parametrize('classes', [2, 6, 24])
-def test_matrices(classes):
-    identity = np.eye(classes)
-    unknown = identity.copy()
-    unknown[0] = np.nan
-    names = [f'class {index}' for index in range(classes)]
-    picture = draw_matrices([('T', identity), ('confusion', unknown)], names)
-    one = draw_matrices([('T', identity)], names)
-    assert picture.shape[2] == 3
-    assert picture.shape[1] == pytest.approx(2 * one.shape[1], abs=1)
-    assert not np.array_equal(draw_matrices([('T', identity[::-1])], names), one)
+def test_confidence_goes_from_black_to_white():
+    picture = grey_confidence(torch.tensor([[0.0, 0.5, 1.0, 1.2]]))
+    assert picture.tolist() == [[[0] * 3, [127] * 3, [255] * 3, [255] * 3]]

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dlc_mmseg.functional import confusion_counts, expected_confusion, transition_error, true_transition
+from dlc_mmseg.functional import (
+    confusion_counts,
+    expected_confusion,
+    precision_matrix,
+    transition_error,
+    true_transition,
+)
 
 
 def test_counts_rows_are_true_classes():
@@ -49,6 +55,17 @@ def test_expected_confusion_of_sure_pixels_is_the_count():
     probs = torch.nn.functional.one_hot(true, 3).permute(0, 3, 1, 2).float()
     mask = torch.tensor([[[True, True], [False, True]]])
     assert expected_confusion(probs, labels, mask).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_precision_is_recall_of_the_exchanged_problem():
+    counts = torch.tensor([[6, 2, 0], [3, 1, 0], [0, 0, 0]])
+    precision = precision_matrix(counts)
+    torch.testing.assert_close(precision, true_transition(counts.t()).t(), equal_nan=True)
+    assert precision[:, 0].tolist() == pytest.approx([6 / 9, 3 / 9, 0])
+    assert precision[:, 2].isnan().all()
+    prior = counts.sum(dim=1) / counts.sum()
+    joint = prior.unsqueeze(1) * true_transition(counts).nan_to_num(0)  # Bayes' rule
+    torch.testing.assert_close(precision_matrix(joint), precision, equal_nan=True)
 
 
 def test_expected_confusion_shares_unsure_pixels():

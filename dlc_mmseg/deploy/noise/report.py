@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from dlc_mmseg.deploy.noise.estimation import NoiseEstimate, Points
-from dlc_mmseg.engine.pictures import Image, draw_matrices
-from dlc_mmseg.functional.confusion import transition_error, true_transition
+from dlc_mmseg.engine.matrix_pictures import Confusion, draw_matrices
+from dlc_mmseg.engine.picture_sheet import Image
+from dlc_mmseg.functional.confusion import precision_matrix, transition_error, true_transition
 
 _WIDEST_TABLE = 12
 _LISTED = 8
@@ -83,6 +84,9 @@ def summarise(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> d
 def draw(points: Points, noise: NoiseEstimate, classes: Sequence[str], learnt: Tensor | None = None) -> Image:
     """T as a heat map, with the true confusion and a T learnt in training beside it where there are any.
 
+    Below stands what is behind a prediction, ``P(true class i | predicted class j)``; of a T without counted labels
+    with the estimated class shares.
+
     Args:
         points: What the estimate was made of.
         noise: The estimate.
@@ -93,13 +97,17 @@ def draw(points: Points, noise: NoiseEstimate, classes: Sequence[str], learnt: T
         RGB image.
     """
     true = true_transition(points.counts)
-    known = bool(points.counts.any())
-    matrices = [(f'T estimated without labels{_error(noise.transition, true)}', noise.transition)]
+    estimated, prior = noise.transition, noise.prior.unsqueeze(1)
+    title = f'T estimated without labels{_error(estimated, true)}'
+    matrices = [(title, estimated, precision_matrix(prior * estimated))]
     if learnt is not None:
-        matrices.append((f'T learnt in training{_error(learnt, true)}', learnt.cpu()))
-    if known:
-        matrices.append((f'true confusion (mean error of the identity {_distance(true):.3f})', true))
-    return draw_matrices([(title, matrix.numpy()) for title, matrix in matrices], classes, columns='predicted class')
+        learnt = learnt.cpu()
+        matrices.append((f'T learnt in training{_error(learnt, true)}', learnt, precision_matrix(prior * learnt)))
+    if bool(points.counts.any()):
+        title = f'true confusion (mean error of the identity {_distance(true):.3f})'
+        matrices.append((title, true, precision_matrix(points.counts)))
+    drawn = [Confusion(title, recall.numpy(), precision.numpy()) for title, recall, precision in matrices]
+    return draw_matrices(drawn, classes, columns='predicted class')
 
 
 def _table(matrix: Tensor, shares: Tensor, classes: Sequence[str]) -> list[str]:
