@@ -12,6 +12,7 @@ from mmseg.registry import DATASETS
 
 from dlc_mmseg.checks.report import Report, one_line
 from dlc_mmseg.datasets.domain import missing_files
+from dlc_mmseg.datasets.split_file import encoding_fault, name_faults
 
 Role = Literal['source', 'target', 'validation']
 
@@ -105,6 +106,20 @@ def dataset_configs(config: Mapping[str, Any]) -> Iterator[tuple[Role, str, Mapp
         yield from _leaves('validation', 'val_dataloader.dataset', validation)
 
 
+def image_paths(name: str, dataset: Mapping[str, Any]) -> list[str]:
+    """Images that a dataset lists.
+
+    Args:
+        name: Field of the config that holds it.
+        dataset: Its config; those below it are joined.
+
+    Returns:
+        Their paths; none of a dataset that cannot be built or listed.
+    """
+    built = (_build('validation', *leaf, Report()) for _, *leaf in _leaves('validation', name, dataset))
+    return [info['img_path'] for domain in built if domain is not None for info in _infos(domain, Report())]
+
+
 def _leaves(role: Role, name: str, dataset: Mapping[str, Any]) -> Iterator[tuple[Role, str, Mapping[str, Any]]]:
     if 'datasets' in dataset:
         for index, part in enumerate(dataset['datasets']):
@@ -128,7 +143,7 @@ def _build(role: Role, name: str, config: Mapping[str, Any], report: Report) -> 
     try:
         built = DATASETS.build(lazy)
         return Domain(role, name, config, built) if hasattr(built, 'data_prefix') else None  # else no dataset of files
-    except (AssertionError, AttributeError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001, anything a dataset or a transform may raise while it is built
         if folder and '://' not in folder and not os.path.isdir(folder):
             _missing_folder(role, folder, name, report)  # some datasets assert that it exists
         else:
@@ -161,20 +176,39 @@ def _list_tiles(domain: Domain, report: Report) -> None:
         remedy = f'correct ann_file of {domain.name} or leave it out'
         report.error(split, f'{domain.role} split file is missing', remedy)
         return
+    if split and '://' not in split and (fault := encoding_fault(split)) is not None:
+        report.error(split, f'{domain.role} split file {fault.what}', fault.remedy)
+        return
     infos = _infos(domain, report)
     missing = set(missing_files(info['img_path'] for info in infos))
     report.files(
         'error',
-        sorted(missing),
+        sorted(missing - _explained(domain, split, missing, report)),
         f'{domain.role} image is named in {split} but does not exist' if split else f'{domain.role} image is missing',
         f'correct {split or domain.name}: one name per line, without img_suffix ({_suffix(dataset)!r})',
     )
-    _repeated(domain, infos, split, report)
+    _repeated(domain, [info for info in infos if info['img_path'] not in missing], split, report)
     domain.tiles = [
         Tile(info['img_path'], info.get('seg_map_path') if domain.labelled else None, info, index)
         for index, info in enumerate(infos)
         if info['img_path'] not in missing
     ]
+
+
+def _explained(domain: Domain, split: str, missing: set[str], report: Report) -> set[str]:
+    """Missing images whose line of the split file tells why they are."""
+    if not missing or not split or '://' in split:
+        return set()
+    folder, suffix = str(domain.dataset.data_prefix.get('img_path') or ''), _suffix(domain.dataset) or ''
+
+    def image(name: str) -> str:
+        return os.path.join(folder, name + suffix)
+
+    names: set[str] = set()
+    for fault in name_faults(split, lambda name: os.path.exists(image(name))):
+        report.error(split, f'{domain.role} split file: {fault.what}', fault.remedy)
+        names.update(fault.names)
+    return missing & {image(name) for name in names}
 
 
 def _infos(domain: Domain, report: Report) -> list[dict[str, Any]]:

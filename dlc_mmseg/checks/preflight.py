@@ -16,6 +16,7 @@ from dlc_mmseg.checks.classes import check_classes, check_palettes
 from dlc_mmseg.checks.delivered_images import check_delivered
 from dlc_mmseg.checks.domain_files import Domain, list_domains
 from dlc_mmseg.checks.domain_pair import check_pair
+from dlc_mmseg.checks.equal_names import check_equal_names
 from dlc_mmseg.checks.image_files import check_files, check_sizes
 from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.label_files import check_label_files, check_label_kinds, check_values, count_labels_of
@@ -70,6 +71,7 @@ def check_config(
     if classes:
         check_heads(config, classes, report)
     _check_data(config, domains, options, report)
+    check_equal_names(config, report)
     if model is None and not any(problem.where.startswith('model') for problem in report.errors):
         model = _build(config, report)
     check_work_dir(config, model, report)

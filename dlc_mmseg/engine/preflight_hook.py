@@ -12,11 +12,15 @@ from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
+from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS, RUNNERS
 from torch import nn
+from torch.utils.data import DataLoader
 
 from dlc_mmseg.checks import Options, Report, check_config
+from dlc_mmseg.checks.equal_names import REMEDY
 from dlc_mmseg.checks.report import Problem, one_line
+from dlc_mmseg.datasets.image_names import equal_names
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
@@ -86,6 +90,35 @@ class PreflightHook(Hook):
         """
         if isinstance(runner._train_loop, BaseLoop):
             self.check(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Refuse to write the maps of several images into one file.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            UserError: If an evaluator writes maps, and images share their names.
+        """
+        if self.mode != 'off':
+            _check_names('val_evaluator', runner.val_evaluator, runner.val_dataloader)
+
+    def before_test(self, runner: Runner) -> None:
+        """The same for the test, and say how pictures (``--show-dir``) of images with one name can be told apart.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            UserError: If an evaluator writes maps, and images share their names.
+        """
+        if self.mode == 'off':
+            return
+        _check_names('test_evaluator', runner.test_evaluator, runner.test_dataloader)
+        drawn = any(isinstance(hook, SegVisualizationHook) and hook.draw for hook in runner.hooks)
+        if drawn and equal_names(_image_paths(runner.test_dataloader)) is not None:
+            text = 'Images share file names: their pictures are numbered in the order of the images'
+            print_log(text, logger='current', level=logging.WARNING)
 
     def check(self, runner: Runner) -> None:
         """Check once; warnings go to the log.
@@ -176,6 +209,20 @@ def _try_check(config: Mapping[str, Any], mode: Mode, model: nn.Module | None) -
     if not report.errors:
         print_log(f'Preflight: {report.counts}, {time.monotonic() - started:.1f} s', logger='current')
     return report
+
+
+def _check_names(name: str, evaluator: Any, dataloader: DataLoader[Any]) -> None:
+    """MMSegmentation's metrics write ``{stem}.png`` into one folder, whatever folder the image is from."""
+    if any(getattr(metric, 'output_dir', None) for metric in evaluator.metrics):
+        shared = equal_names(_image_paths(dataloader))
+        if shared is not None:
+            raise UserError(f'{name}.output_dir', shared.what, REMEDY)
+
+
+def _image_paths(dataloader: DataLoader[Any]) -> list[str]:
+    dataset: Any = dataloader.dataset
+    infos = (dataset.get_data_info(index) for index in range(len(dataset))) if hasattr(dataset, 'get_data_info') else ()
+    return [info['img_path'] for info in infos if 'img_path' in info]
 
 
 def _is_built(where: str, config: Mapping[str, Any]) -> bool:

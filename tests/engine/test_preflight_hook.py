@@ -198,3 +198,49 @@ def test_the_source_labels_are_counted_once(pair):
     written = path.stat().st_mtime_ns
     runner.train()
     assert path.stat().st_mtime_ns == written
+
+
+@pytest.fixture
+def folders(pair):
+    """Validation images of equal names in two folders."""
+    root, config = pair
+    for kind in ('img', 'lbl'):
+        for path in sorted((root / 'validation' / kind).glob('*.png')):
+            for name in ('north', 'south'):
+                (path.parent / name).mkdir(exist_ok=True)
+                (path.parent / name / path.name).write_bytes(path.read_bytes())
+            path.unlink()
+    return root, config
+
+
+@pytest.mark.parametrize('format_only', [False, True])
+def test_maps_of_equal_names_are_refused(folders, format_only):
+    root, config = folders
+    config.test_evaluator.update(output_dir=str(root / 'maps'), format_only=format_only)
+    with pytest.raises(UserError, match=r'4 images have 2 different names .*dlc-mmseg predict'):
+        build(config).test()
+    assert not list((root / 'maps').iterdir())
+    config.val_evaluator.update(output_dir=str(root / 'maps'))
+    with pytest.raises(UserError, match=r'val_evaluator\.output_dir'):
+        build(config).val()
+    config.default_hooks.preflight.mode = 'off'
+    build(config).test()
+    assert len(list((root / 'maps').iterdir())) == 2  # MMSegmentation's fault, which this is about
+
+
+def test_maps_of_different_names_are_written(pair):
+    root, config = pair
+    config.test_evaluator.update(output_dir=str(root / 'maps'))
+    build(config).test()
+    assert len(list((root / 'maps').iterdir())) == 2
+
+
+def test_pictures_of_equal_names_are_numbered(folders, logged):
+    root, config = folders
+    config.visualizer.update(save_dir=str(root / 'shown'), vis_backends=[{'type': 'LocalVisBackend'}])
+    config.default_hooks.visualization = {'type': 'SegVisualizationHook', 'draw': True, 'interval': 1}
+    build(config).test()
+    assert [text for level, text in logged if level == logging.WARNING] == [
+        'Images share file names: their pictures are numbered in the order of the images'
+    ]
+    assert len(list((root / 'shown').rglob('test_*.png'))) == 4

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 from PIL import Image
 
-from faults.injecting import SOURCE, TARGET, VALIDATION, each, fault, field_fault, noise, png
+from faults.injecting import SOURCE, TARGET, VALIDATION, each, fault, field_fault, noise, png, shape_labels
 
 field_fault(
     'source folder missing',
@@ -89,6 +89,31 @@ def _(root: Path, config: Config) -> None:
     config.merge_from_dict({f'{TARGET}.ann_file': 'split.txt'})
 
 
+def split(root: Path, config: Config, content: bytes) -> None:
+    (root / 'source/split.txt').write_bytes(content)
+    config.merge_from_dict({f'{SOURCE}.ann_file': 'split.txt'})
+
+
+@fault('split with byte order mark', '/source/split.txt', 'line 1 begins with a byte order mark', 'save it as UTF-8')
+def _(root: Path, config: Config) -> None:
+    split(root, config, b'\xef\xbb\xbft00\r\nt01\r\nt02\r\n')
+
+
+@fault('split with empty lines', '/source/split.txt', 'line 2 is an empty line', '(and 1 more)', 'remove empty lines')
+def _(root: Path, config: Config) -> None:
+    split(root, config, b't00\n\nt01\r\nt02\r\n\r\n')
+
+
+@fault('split of another encoding', '/source/split.txt', 'is stored as UTF-16', 'save it as UTF-8')
+def _(root: Path, config: Config) -> None:
+    split(root, config, 't00\nt01\nt02\n'.encode('utf-16'))
+
+
+@fault('split of an older encoding', '/source/split.txt', 'line 2 is no UTF-8 (byte 0xe4)', 'save it as UTF-8')
+def _(root: Path, config: Config) -> None:
+    split(root, config, 't00\nGemälde\n'.encode('latin-1'))
+
+
 @fault('label missing', '/source/lbl/t01.png', 'label of a source image is missing', 'add the label or take the image')
 def _(root: Path, config: Config) -> None:
     (root / 'source/lbl/t01.png').unlink()
@@ -135,6 +160,44 @@ def _(root: Path, config: Config) -> None:
 )
 def _(root: Path, config: Config) -> None:
     (root / 'source/img/t02.png').unlink()
+
+
+def in_folders(root: Path, *names: str) -> None:
+    """Validation tiles in sub-folders that repeat their names."""
+    for kind in ('img', 'lbl'):
+        for path in each(root / 'validation' / kind):
+            for name in names:
+                (root / 'validation' / kind / name).mkdir(exist_ok=True)
+                pixels = noise(len(name) + int(path.stem[1:]), 16, 16, 3)
+                png(path.parent / name / path.name, pixels if kind == 'img' else shape_labels())
+            path.unlink()
+
+
+@fault(
+    'maps of equal names',
+    'test_evaluator.output_dir',
+    '4 images have 2 different names',
+    'overwrites',
+    '`dlc-mmseg predict`',
+    severity='warning',
+)
+def _(root: Path, config: Config) -> None:
+    in_folders(root, 'north', 'eastern')
+    config.test_evaluator.update(output_dir=str(root / 'maps'))
+
+
+@fault(
+    'maps of equal names from joined datasets',
+    'val_evaluator.1.output_dir',
+    '5 images have 3 different names',
+    severity='warning',
+    alone=False,  # one of them is the source
+)
+def _(root: Path, config: Config) -> None:
+    part = config.val_dataloader.dataset.to_dict()
+    parts = [part, {**part, 'data_root': str(root / 'source')}]
+    config.merge_from_dict({VALIDATION: {'_delete_': True, 'type': 'ConcatDataset', 'datasets': parts}})
+    config.val_evaluator = [config.val_evaluator, {'type': 'IoUMetric', 'output_dir': str(root / 'maps')}]
 
 
 @fault('empty file', '/target/img/t02.png', 'is empty (0 bytes)', 'restore the file')
