@@ -116,7 +116,7 @@ def image_paths(name: str, dataset: Mapping[str, Any]) -> list[str]:
     Returns:
         Their paths; none of a dataset that cannot be built or listed.
     """
-    built = (_build('validation', *leaf, Report()) for _, *leaf in _leaves('validation', name, dataset))
+    built = [_build(role, field, leaf, Report()) for role, field, leaf in _leaves('validation', name, dataset)]
     return [info['img_path'] for domain in built if domain is not None for info in _infos(domain, Report())]
 
 

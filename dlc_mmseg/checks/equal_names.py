@@ -24,7 +24,9 @@ def check_equal_names(config: Mapping[str, Any], report: Report) -> None:
     """
     for part in ('val', 'test'):
         dataset = (config.get(f'{part}_dataloader') or {}).get('dataset')
-        for where in _writers(config, part) if dataset else ():
+        for where in _writers(config, part):
+            if not dataset:
+                break
             shared = equal_names(image_paths(f'{part}_dataloader.dataset', dataset))
             if shared is not None:
                 report.warning(where, shared.what, REMEDY)

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
+from dlc_mmseg.datasets.split_file import encoding_fault, name_faults
 from dlc_mmseg.errors import UserError
 
 
@@ -30,7 +31,9 @@ def build_domain(dataset: Mapping[str, Any] | Any, domain: str) -> Any:
     """
     try:
         built = _build_lazily(dataset) if isinstance(dataset, Mapping) else dataset
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # anything a dataset or a transform may raise while it is built
         raise UserError(f'{domain} dataset', _line(error), 'correct its config') from error
     for leaf in leaf_datasets(built):
         _check_folders(leaf, domain)
@@ -149,14 +152,28 @@ def _check_folders(leaf: Any, domain: str) -> None:
     folder, split = str(leaf.data_prefix.get('img_path') or ''), str(leaf.ann_file or '')
     if '://' not in folder and not os.path.isdir(folder or '.'):
         raise UserError(folder, f'{domain} image folder is missing', 'correct data_root or data_prefix.img_path')
-    if split and '://' not in split and not os.path.exists(split):
-        raise UserError(split, f'{domain} split file is missing', 'correct ann_file or leave it out')
+    if split and '://' not in split:
+        if not os.path.exists(split):
+            raise UserError(split, f'{domain} split file is missing', 'correct ann_file or leave it out')
+        fault = encoding_fault(split) if os.path.isfile(split) else None
+        if fault is not None:
+            raise UserError(split, f'{domain} split file {fault.what}', fault.remedy)
+
+
+def _check_split(leaf: Any, domain: str) -> None:
+    folder, suffix = str(leaf.data_prefix.get('img_path') or ''), leaf.__dict__.get('img_suffix') or ''
+    if '://' in folder or not os.path.isfile(leaf.ann_file or ''):
+        return
+    for fault in name_faults(leaf.ann_file, lambda name: os.path.exists(os.path.join(folder, name + suffix))):
+        raise UserError(leaf.ann_file, f'{domain} split file: {fault.what}', fault.remedy)
 
 
 def _check_images(dataset: Any, domain: str) -> None:
     paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
     missing = missing_files(paths)
     if missing:
+        for leaf in leaf_datasets(dataset):
+            _check_split(leaf, domain)
         raise UserError(
             missing[0],
             f'{domain} image is missing ({len(missing)} of {len(paths)} are)',

@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _UTF8 = 'save it as UTF-8 without byte order mark'
-_OTHER_MARKS = ((codecs.BOM_UTF32_LE, 'UTF-32'), (codecs.BOM_UTF32_BE, 'UTF-32'), (codecs.BOM_UTF16_LE, 'UTF-16'))
-_OTHER_MARKS = (*_OTHER_MARKS, (codecs.BOM_UTF16_BE, 'UTF-16'))
+_OTHER_MARKS = (
+    (codecs.BOM_UTF32_LE, 'UTF-32'),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, 'UTF-32'),
+    (codecs.BOM_UTF16_LE, 'UTF-16'),
+    (codecs.BOM_UTF16_BE, 'UTF-16'),
+)
 _INVISIBLE = ('Cc', 'Cf', 'Co', 'Cn', 'Zl', 'Zp', 'Zs')  # of Unicode: controls, marks of formats, spaces
 
 

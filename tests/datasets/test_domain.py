@@ -34,6 +34,8 @@ def _fault(source: Path, target: Path, /, **arguments: Any) -> str:
         ({'img_suffix': '.tif'}, None, r"/img: no {} image ends in '\.tif'.*img_suffix"),
         ({'ann_file': 'nowhere.txt'}, None, r'nowhere\.txt: {} split file is missing.*ann_file'),
         ({'ann_file': 'split.txt'}, '', r"split\.txt: {} split file lists no image.*without '\.png'"),
+        ({'ann_file': 'split.txt'}, '\ufefft00\n', r'split\.txt: {} split file: line 1 .* byte order mark.*UTF-8'),
+        ({'ann_file': 'split.txt'}, 't00\n\n', r'split\.txt: {} split file: line 2 is an empty line.*remove'),
         ({'ann_file': 'split.txt'}, 't00.png\nt01', r't00\.png\.png: {} image is missing \(1 of 2 are\).*without'),
         ({'metainfo': {'classes': ('one',)}}, None, r'{} dataset names fewer than two classes: set metainfo'),
         ({'metainfo': {}}, None, r'{} dataset names fewer than two classes: set metainfo'),
