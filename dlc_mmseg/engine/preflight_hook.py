@@ -18,9 +18,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from dlc_mmseg.checks import Options, Report, check_config
-from dlc_mmseg.checks.equal_names import REMEDY
+from dlc_mmseg.checks.equal_names import REMEDY, equal_names
 from dlc_mmseg.checks.report import Problem, one_line
-from dlc_mmseg.datasets.image_names import equal_names
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlc_mmseg.datasets.image_names import equal_names
+from dlc_mmseg.checks.equal_names import equal_names
 
 
 @pytest.mark.parametrize(
