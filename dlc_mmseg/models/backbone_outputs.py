@@ -1,36 +1,57 @@
-"""Outputs of a backbone: recorded as they pass by, and picked by level."""
+"""Outputs of a segmentor's backbone: recorded as they pass by, and picked by level."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
 from dlc_mmseg.errors import UserError
 
 
 @contextmanager
-def first_output(module: nn.Module) -> Iterator[list[tuple[Tensor, ...]]]:
-    """Record what a module (a backbone) returns at its first call within the context.
+def recorded_features(segmentor: EncoderDecoder) -> Iterator[list[tuple[Tensor, ...]]]:
+    """Record what the backbone says of whole images, the features of `extract_feat`.
+
+    A segmentor may call its backbone more often (HRDA does for its detail crops): what it calls outside
+    `extract_feat`, before or after, is not recorded.
 
     Args:
-        module: The module to listen to.
+        segmentor: The segmentor to listen to.
 
     Yields:
-        A list that is empty before the call and holds one tuple of tensors after it.
+        A list that is empty before the first `extract_feat` and holds the backbone's outputs, one tuple of tensors,
+        after it.
+
+    Raises:
+        RuntimeError: If the segmentor did not extract features within the context.
     """
     outputs: list[tuple[Tensor, ...]] = []
+    overridden, extract_feat = vars(segmentor).get('extract_feat'), segmentor.extract_feat
 
     def record(_module: nn.Module, _inputs: object, output: Tensor | list[Tensor] | tuple[Tensor, ...]) -> None:
         if not outputs:
             outputs.append((output,) if isinstance(output, Tensor) else tuple(output))
 
-    handle = module.register_forward_hook(record)
+    def listening(inputs: Tensor) -> Any:
+        handle = segmentor.backbone.register_forward_hook(record)
+        try:
+            return extract_feat(inputs)
+        finally:
+            handle.remove()
+
+    segmentor.extract_feat = listening  # type: ignore[method-assign]
     try:
         yield outputs
     finally:
-        handle.remove()
+        del segmentor.extract_feat
+        if overridden is not None:
+            segmentor.extract_feat = overridden  # type: ignore[method-assign]
+    if not outputs:
+        raise RuntimeError(f'{type(segmentor).__name__} predicts without calling its backbone in extract_feat')
 
 
 def level_of(features: Sequence[Tensor], level: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from dlc_mmseg.engine.true_confusion import label_map
 from dlc_mmseg.functional.window_canvas import WindowCanvas
 from dlc_mmseg.functional.windows import Box, sliding_windows
-from dlc_mmseg.models.backbone_outputs import first_output, level_of
+from dlc_mmseg.models.backbone_outputs import level_of, recorded_features
 from dlc_mmseg.models.segmentors.sliding import slide_settings, window_logits
 
 
@@ -75,7 +75,7 @@ def segment_with_points(
     points: list[FeaturePoints] = []
     for box in _windows(network, size):
         rows, columns = box.slices
-        with first_output(network.backbone) as features:
+        with recorded_features(network) as features:
             for _, logits in window_logits(network, [(box, inputs[:, :, rows, columns])], [sample.metainfo]):
                 canvas.add(logits, box)
         points = [smallest([*points, _draw(_level(features[0], feature_level), box, free, generator)], num_points)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -12,6 +12,18 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from dlc_mmseg.models.decode_heads.detail_canvas import DetailCanvas, to_grid
+
+
+class ContextView(NamedTuple):
+    """What the head makes of the context.
+
+    Attributes:
+        logits: Shape (B, K, h, w), of the whole image at the context scale.
+        attention: Weight of the detail logits in [0, 1], broadcastable to ``logits``.
+    """
+
+    logits: Tensor
+    attention: Tensor
 
 
 @BaseDecodeHead.register  # offers what callers read from a decode head, as its inner head has it
@@ -93,33 +105,43 @@ class HRDAHead(BaseModule):
         loss: nn.Module = self.head.loss_decode
         return loss
 
-    def forward(self, context: Sequence[Tensor], detail: DetailCanvas) -> Tensor:
+    def view_context(self, features: Sequence[Tensor]) -> ContextView:
+        """Logits and attention of the context.
+
+        To be called before `head` sees details: running statistics of its batch norms weigh the later call more, and
+        the original runs the context first.
+
+        Args:
+            features: Backbone features of the whole image at the context scale.
+
+        Returns:
+            Both on the grid of the context.
+        """
+        logits = self.head(features)
+        if self.scale_attention is None:
+            return ContextView(logits, logits.new_full((1, 1, *logits.shape[-2:]), self.fixed_attention or 0.0))
+        return ContextView(logits, self.scale_attention(features).sigmoid())
+
+    def forward(self, context: ContextView, detail: DetailCanvas) -> Tensor:
         """Fused logits on the grid of the detail logits.
 
         Args:
-            context: Backbone features of the whole image at the context scale.
+            context: As from `view_context`.
             detail: Detail logits of `head`, with the part of the image they cover.
 
         Returns:
             Shape (B, K, h, w), h and w as in ``detail.logits``.
         """
-        logits = self.head(context)
-        attention = self._attention(context, logits)
+        logits, attention = context
+        height, width = logits.shape[-2:]
         if (detail.box.height, detail.box.width) != detail.size:
-            cells = to_grid(detail.box, detail.size, logits.shape[-2:])
-            visible = logits.new_zeros((1, 1, *logits.shape[-2:]))
+            cells = to_grid(detail.box, detail.size, (height, width))
+            visible = logits.new_zeros((1, 1, height, width))
             rows, columns = cells.slices
             visible[:, :, rows, columns] = 1
             attention = attention * visible
         fused: Tensor = self._resize(attention, detail) * detail.logits
         return fused + self._resize((1 - attention) * logits, detail)
-
-    def _attention(self, context: Sequence[Tensor], logits: Tensor) -> Tensor:
-        """Weight of the detail logits in [0, 1], shape broadcastable to (B, K, h, w)."""
-        if self.scale_attention is None:
-            return logits.new_full((1, 1, *logits.shape[-2:]), self.fixed_attention or 0.0)
-        attention: Tensor = self.scale_attention(context).sigmoid()
-        return attention
 
     def _resize(self, maps: Tensor, detail: DetailCanvas) -> Tensor:
         size = detail.logits.shape[-2:]

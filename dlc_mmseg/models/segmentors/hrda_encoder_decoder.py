@@ -159,7 +159,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
             box = random_box(frame, self.crop_size, divisible_by=self.offset_divisor)
         if not (0 <= box.top < box.bottom <= frame[0] and 0 <= box.left < box.right <= frame[1]):
             raise ValueError(f'box {tuple(box)} does not lie in the image of {tuple(size)} pixels')
-        context = self.extract_feat(inputs)
+        context = self.decode_head.view_context(self.extract_feat(inputs))
         detail = self._detail_logits(images, [box])
         fused = self.decode_head(context, stitch(detail, [box], frame))
         outputs = [self._output('decode', fused, Box(0, 0, *frame), size, 1 - self.detail_loss_weight)]
@@ -177,7 +177,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
     # ---- inference -------------------------------------------------------------------------------
 
     def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:  # type: ignore[override]
-        """Features of whole images at the context scale.
+        """Features of whole images at the context scale; those of details do not pass through here.
 
         Args:
             inputs: Normalised images, shape (B, C, H, W).
@@ -199,7 +199,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         Returns:
             Shape (B, K, H, W).
         """
-        context = self.extract_feat(inputs)  # comes first: callers listen to the first call of the backbone
+        context = self.decode_head.view_context(self.extract_feat(inputs))
         images = self._padded(inputs)
         fused: Tensor = self.decode_head(context, self._detail_canvas(images))
         height, width = inputs.shape[-2:]

@@ -13,7 +13,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor
 
 from dlc_mmseg.functional.pseudo_label import pseudo_labels
-from dlc_mmseg.models.backbone_outputs import first_output
+from dlc_mmseg.models.backbone_outputs import recorded_features
 from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 from dlc_mmseg.models.segmentors.branchwise import BranchwiseSegmentor
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
@@ -123,7 +123,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
 
     def source_branch(self, images: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Supervised losses of the source batch, with the segmentor's own heads and losses."""
-        with first_output(self.student.backbone) as features:
+        with recorded_features(self.student) as features:
             losses = dict(self.student.loss(images, data_samples))
         if self.feature_distance is not None:
             labels = stacked_labels(data_samples)
@@ -215,7 +215,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         set_teacher_mode(self.teacher, batch_statistics=self.teacher_batch_statistics)
         size = images.shape[-2:]
         metas = [{'img_shape': size, 'ori_shape': size, 'pad_shape': tuple(size)} for _ in images]
-        with first_output(self.teacher.backbone) as features:
+        with recorded_features(self.teacher) as features:
             logits = self.teacher.encode_decode(images, metas)
         logits = resize(logits, size=size, mode='bilinear', align_corners=self.teacher.align_corners)
         valid = valid_pixels(images, data_samples)

@@ -39,6 +39,10 @@ def detail(box: Box = EVERYWHERE) -> DetailCanvas:
     return DetailCanvas(logits, box, (64, 64))
 
 
+def fused(head: HRDAHead, features: list[torch.Tensor], canvas: DetailCanvas) -> torch.Tensor:
+    return head(head.view_context(features), canvas)
+
+
 def up(maps: torch.Tensor) -> torch.Tensor:
     return F.interpolate(maps, (16, 16), mode='bilinear', align_corners=False)
 
@@ -49,7 +53,7 @@ def test_fusion_is_the_published_formula(classes: int) -> None:
     weight = torch.sigmoid(head.scale_attention(levels))
     assert weight.shape[1] == classes
     expected = up(weight) * whole.logits + up((1 - weight) * head.head(levels))
-    torch.testing.assert_close(head(levels, whole), expected)
+    torch.testing.assert_close(fused(head, levels, whole), expected)
 
 
 def test_attention_is_zero_outside_the_crop() -> None:
@@ -58,22 +62,22 @@ def test_attention_is_zero_outside_the_crop() -> None:
     inside[2:6, 4:8] = 1
     weight = torch.sigmoid(head.scale_attention(levels)) * inside
     expected = up(weight) * crop.logits + up((1 - weight) * head.head(levels))
-    fused = head(levels, crop)
-    torch.testing.assert_close(fused, expected)
-    torch.testing.assert_close(fused[..., :3, :], up(head.head(levels))[..., :3, :])  # far above the crop: context
+    logits = fused(head, levels, crop)
+    torch.testing.assert_close(logits, expected)
+    torch.testing.assert_close(logits[..., :3, :], up(head.head(levels))[..., :3, :])  # far above the crop: context
 
 
 def test_fixed_attention_picks_one_scale() -> None:
     levels, whole = context(), detail()
     only_context, only_detail = make(None, fixed_attention=0), make(None, fixed_attention=1.0)
-    torch.testing.assert_close(only_context(levels, whole), up(only_context.head(levels)))
-    torch.testing.assert_close(only_detail(levels, whole), whole.logits)
+    torch.testing.assert_close(fused(only_context, levels, whole), up(only_context.head(levels)))
+    torch.testing.assert_close(fused(only_detail, levels, whole), whole.logits)
 
 
 def test_gradient_reaches_both_scales_and_the_attention() -> None:
     head, whole = make(), detail()
     whole.logits.requires_grad_()
-    head(context(), whole).square().sum().backward()
+    fused(head, context(), whole).square().sum().backward()
     assert whole.logits.grad.abs().sum() > 0
     assert all(parameter.grad is not None for parameter in head.parameters())
 

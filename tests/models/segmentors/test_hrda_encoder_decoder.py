@@ -206,7 +206,7 @@ def test_windows_go_through_the_network_in_batches() -> None:
 def test_draws_are_aligned_and_reach_the_last_offset() -> None:
     model, offsets = make(), set()
     torch.manual_seed(0)
-    model.extract_feat = lambda _: None
+    model.extract_feat = model.decode_head.view_context = lambda _: None
     model._detail_logits = lambda _images, boxes: torch.zeros(1, CLASSES, 16, 16)
     model.decode_head.forward = lambda _context, detail: detail.logits
     for _ in range(300):
