@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from dlc_mmseg.functional.log_mixture import log_mixture
+from dlc_mmseg.functional.noisy_label_loss import noisy_label_loss
 from dlc_mmseg.functional.simplex import hull_weights
 
 REDUCTIONS = ('mean', 'valid_mean', 'sum', 'none')
@@ -96,24 +96,12 @@ def forward_corrected_cross_entropy(
     mask = None if transition_mask is None else transition_mask.flatten(1).bool()
     with torch.autocast(logits.device.type, enabled=False):
         dtype = torch.promote_types(logits.dtype, torch.float32)
-        log_probs = logits.flatten(2).to(dtype).log_softmax(dim=1)
         matrix = None if transition is None else transition.to(dtype)
-        smoothed = (1 - ce_weight) * label_smoothing
-        loss = _smoothed_loss(log_probs, flat, matrix, smoothed)
-        if matrix is not None and mask is not None:
-            loss = torch.where(mask, loss, _smoothed_loss(log_probs, flat, None, smoothed))
+        loss = noisy_label_loss(logits.flatten(2), flat, matrix, mask, (1 - ce_weight) * label_smoothing)
         loss = loss.where(valid, 0)
         if weight is not None:
             loss = loss * weight.flatten(1).to(dtype)
     return _reduce(loss.view(labels.shape), valid, reduction)
-
-
-def _smoothed_loss(log_probs: Tensor, labels: Tensor, transition: Tensor | None, share: float) -> Tensor:
-    """``-(1 - share) log q[y] - share mean_k log q[k]`` of each pixel, (B, P)."""
-    if share == 0:
-        return -log_mixture(log_probs, transition, labels)
-    noisy = log_mixture(log_probs, transition)
-    return (share - 1) * noisy.gather(1, labels.unsqueeze(1)).squeeze(1) - share * noisy.mean(dim=1)
 
 
 def _reduce(loss: Tensor, valid: Tensor, reduction: str) -> Tensor:
