@@ -89,7 +89,7 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mFscore'])
+test_evaluator = dict(type='ClassIoUMetric', iou_metrics=['mIoU', 'mFscore'])
 test_cfg = dict(type='TestLoop')
 val_dataloader, val_evaluator, val_cfg = None, None, None
 if validation_split is None:

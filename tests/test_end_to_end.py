@@ -71,8 +71,11 @@ def test_check_train_test_and_resume(workplace):
     trained = call(
         'mim', 'train', 'mmsegmentation', config, '--gpus', '0', '--work-dir', 'work', *options(), cwd=workplace
     )
-    assert 'mix.decode.loss_forward_corrected' in trained
-    assert 'transition.residual' in trained
+    assert 'Iter(train) [4/4]  loss ' in trained
+    assert trained[: trained.index('Iter(train)')].count('\n') < 40  # what is trained on what, not the whole config
+    (scalars,) = (workplace / 'work').glob('*/vis_data/scalars.json')
+    assert 'mix.decode.loss_forward_corrected' in scalars.read_text()
+    assert 'transition.residual' in scalars.read_text()
     checkpoint = workplace / 'work' / 'iter_4.pth'
     tested = call(
         'mim', 'test', 'mmsegmentation', config, '--checkpoint', checkpoint, '--gpus', '0', '--work-dir', 'tested',

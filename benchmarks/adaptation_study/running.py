@@ -144,10 +144,11 @@ def gather(run: Run, folder: Path, place: Place, identity: Identity, seconds: fl
     if iterations not in validations:
         raise RunFailedError(f'{folder}: no validation after the last iteration {iterations}')
     last = validations[iterations]
+    mean_f1 = last.get('mF1', last.get('mFscore'))  # runs of earlier versions wrote both, and meant the first
     course = {line['iteration']: line for line in _lines(folder / COURSE_FILE)}
     return Result(
         **run._asdict(),
-        last={'mIoU': _rounded(last['mIoU']), 'mF1': _rounded(last['mF1']), 'OA': _rounded(last['aAcc'])},
+        last={'mIoU': _rounded(last['mIoU']), 'mF1': _rounded(mean_f1), 'OA': _rounded(last['aAcc'])},
         class_iou={
             name.removeprefix('IoU.'): None if math.isnan(value) else _rounded(value)
             for name, value in last.items()

@@ -10,7 +10,7 @@ env_cfg = dict(
 )
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer', alpha=0.6)
-log_processor = dict(by_epoch=False)
+log_processor = dict(type='ReadableLogProcessor', by_epoch=False)  # all figures are in scalars.json
 log_level = 'INFO'
 load_from = None
 resume = False
@@ -25,6 +25,7 @@ default_hooks = dict(
     visualization=dict(type='PredictionPictureHook'),  # with --show-dir: every image
     # here and not in custom_hooks, which child configs replace as a whole
     preflight=dict(type='PreflightHook'),
+    run_summary=dict(type='RunSummaryHook'),
     exact_resume=dict(type='ExactResumeHook'),
     pseudo_label_weight=dict(type='PseudoLabelWeightHook', patience=200),
 )

@@ -1,22 +1,28 @@
 """Hooks for MMEngine's Runner; files written whole, and checkpoints read without running code."""
 
+from dlc_mmseg.engine.class_iou_metric import ClassIoUMetric
 from dlc_mmseg.engine.exact_resume_hook import ExactResumeHook
+from dlc_mmseg.engine.log_lines import ReadableLogProcessor
 from dlc_mmseg.engine.prediction_picture_hook import PredictionPictureHook
 from dlc_mmseg.engine.preflight_hook import PreflightHook, PreflightRunner
 from dlc_mmseg.engine.pseudo_label_hook import PseudoLabelHook
 from dlc_mmseg.engine.pseudo_label_weight_hook import PseudoLabelWeightHook
+from dlc_mmseg.engine.run_summary_hook import RunSummaryHook
 from dlc_mmseg.engine.student_optimizer import StudentOptimWrapperConstructor
 from dlc_mmseg.engine.transition_hook import TransitionMatrixHook
 from dlc_mmseg.files.atomic_writing import register_atomic_backend
 from dlc_mmseg.files.checkpoint_loaders import register_safe_loaders
 
 __all__ = [
+    'ClassIoUMetric',
     'ExactResumeHook',
     'PredictionPictureHook',
     'PreflightHook',
     'PreflightRunner',
     'PseudoLabelHook',
     'PseudoLabelWeightHook',
+    'ReadableLogProcessor',
+    'RunSummaryHook',
     'StudentOptimWrapperConstructor',
     'TransitionMatrixHook',
     'register_atomic_backend',

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.runner import BaseLoop, Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS, RUNNERS
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from dlc_mmseg.checks import Options, Report, check_config
 from dlc_mmseg.checks.equal_names import REMEDY, equal_names
 from dlc_mmseg.checks.report import Problem, one_line
+from dlc_mmseg.engine.console import quiet_console
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
@@ -142,11 +143,24 @@ class PreflightHook(Hook):
 
 @RUNNERS.register_module()
 class PreflightRunner(Runner):
-    """MMEngine's Runner, which lets `PreflightHook` check before it builds the datasets.
+    """MMEngine's Runner, which lets `PreflightHook` check before it builds the datasets, and keeps the console short.
 
     A config asks for it with ``runner_type='PreflightRunner'``, which `mim train` and `mim test` follow. If the model
     or another part cannot be built and the checks know why, all problems of the config are reported below that one.
+    Config, environment and the order of hooks are written to the log file only (`quiet_console`).
     """
+
+    def build_logger(self, log_level: int | str = 'INFO', log_file: str | None = None, **kwargs: Any) -> MMLogger:
+        """MMEngine's logger, whose console shows what is for people.
+
+        Args:
+            log_level: Of the handlers.
+            log_file: None puts it into the run's folder.
+            kwargs: Further arguments of `MMLogger`.
+        """
+        logger = super().build_logger(log_level, log_file, **kwargs)
+        quiet_console(logger)
+        return logger
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> Runner:

@@ -20,6 +20,8 @@ from dlc_mmseg.functional.transition import log_volume
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 from dlc_mmseg.models.segmentors.teacher import unwrapped
 
+_MEASURED = ('error', 'identity_error')
+
 
 @HOOKS.register_module()
 class TransitionMatrixHook(Hook):
@@ -27,10 +29,10 @@ class TransitionMatrixHook(Hook):
 
     ``T[i, j] = P(pseudo-label = j | true label = i)``: rows are true classes. In the log and in every Visualizer
     backend, beside the losses: ``transition.diagonal`` (mean), ``transition.log_volume``, the terms of T's own loss
-    (the step reports them; ``transition.residual`` is how badly T explains its evidence), and since the last
-    measurement ``transition.error``, the mean |T - T_true|, and ``transition.identity_error``, the same for the
-    identity, which is what correcting nothing would leave. The diagonal of each class goes to the backends on the
-    interval, ``transition.diagonal.CLASS`` and ``transition.true_diagonal.CLASS``.
+    (the step reports them; ``transition.residual`` is how badly T explains its evidence), and in the iterations that
+    measure ``transition.error``, the mean |T - T_true|, and ``transition.identity_error``, the same for the identity,
+    which is what correcting nothing would leave. These two go to the backends whether or not the log is due, and so
+    does the diagonal of each class, ``transition.diagonal.CLASS`` and ``transition.true_diagonal.CLASS``.
 
     Labels serve for measuring only. T_true is counted on them from the teacher's labels of whole images; weights,
     statistics, modes and random generators of the training are left as they were. The picture shows T and T_true by
@@ -78,6 +80,8 @@ class TransitionMatrixHook(Hook):
         model = unwrapped(runner.model)
         if not isinstance(model, DLCSegmentor) or model.transition is None:
             return
+        for name in _MEASURED:  # of an earlier iteration: the log shall not repeat it
+            runner.message_hub.log_scalars.pop(f'train/transition.{name}', None)
         transition = model.transition().detach()
         scalars = {'diagonal': transition.diagonal().mean(), 'log_volume': log_volume(transition)}
         counts = None
@@ -112,6 +116,8 @@ class TransitionMatrixHook(Hook):
             f'log volume {log_volume(transition):.3f}{compared}'
         )
         scalars = _diagonal('diagonal', classes, transition) | _diagonal('true_diagonal', classes, true)
+        if known:
+            scalars |= {'transition.error': float(error), 'transition.identity_error': float(identity)}
         runner.visualizer.add_scalars(scalars, step=iteration)
         corrects = not torch.equal(model.transition.correction().cpu(), torch.eye(len(true)))
         notes = [f'T after {iteration} iterations']

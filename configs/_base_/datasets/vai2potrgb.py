@@ -58,5 +58,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU', 'mFscore'])
+val_evaluator = dict(type='ClassIoUMetric', iou_metrics=['mIoU', 'mFscore'])
 test_evaluator = val_evaluator
