@@ -1,0 +1,8 @@
+"""Vaihingen to Potsdam RGB: DLC with DINOv2 (ViT-B/14, LoRA) in place of the published network; no row of the paper."""
+
+_base_ = [
+    './_base_/default_runtime.py',
+    './_base_/datasets/vai2potrgb.py',
+    './_base_/models/dlc_dinov2.py',
+    './_base_/schedules/published.py',
+]
