@@ -1,4 +1,4 @@
-"""Vaihingen to Potsdam RGB: DLC with DINOv2 (ViT-B/14, LoRA) in place of the published network; no row of the paper."""
+"""Vaihingen to Potsdam RGB: DLC with DINOv2 (ViT-B/14, LoRA); no row of the paper."""
 
 _base_ = [
     './_base_/default_runtime.py',

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.registry import Registry
 from mmseg.registry import DATASETS, HOOKS, MODELS
 
+from dlc_mmseg.checks.outside_packages import missing_package
 from dlc_mmseg.checks.report import Report
 
 _PACKAGE = __name__.split('.')[0]
@@ -62,8 +63,8 @@ def _check_part(name: str, part: Any, registry: Registry, report: Report) -> Non
     if built is None:
         holder = next((key for key in reversed(name.split('.')) if not key.isdigit()), '')
         if name.count('.') < 2 or holder in _NETWORK_PARTS:  # others may belong to other registries
-            known = sorted(registry.module_dict)
-            report.error(f'{name}.type', f'{kind!r} is not registered', _meant(kind, known))
+            unknown = f'{kind!r} is not registered', _meant(kind, sorted(registry.module_dict))
+            report.error(f'{name}.type', *(missing_package(kind) or unknown))
         return
     if str(getattr(built, '__module__', '')).split('.')[0] != _PACKAGE:
         return

@@ -4,8 +4,7 @@ Needs `pip install "dlc-mmseg[mmpretrain]"`. None of these configs was trained h
 
 What learns is decided by the backbone:
 
-- LoRA (below): low-rank updates of the attention learn. Checkpoints then hold these, neck and head; the weights of
-  DINOv2 itself are read from `init_cfg` at every start, and must be the same.
+- LoRA (below): low-rank updates of the attention learn, DINOv2's own weights stay.
 - frozen: `backbone=dict(_delete_=True, **vit, frozen_stages=12)`; only neck and head learn.
 - full: `backbone=dict(_delete_=True, **vit)`.
 
@@ -18,7 +17,7 @@ _base_ = './dlc.py'
 norm_cfg = dict(type='BN', requires_grad=True)  # 'SyncBN' for several GPUs
 channels = 768
 tile_size = (518, 518)  # 37 patches of 14 px: 512 px tiles are padded by 6 px, which carry no label
-# Apache-2.0. Without network: --cfg-options model.segmentor.backbone.module.init_cfg=None
+# Apache-2.0. Without network, name a file: --cfg-options model.segmentor.backbone.module.init_cfg.checkpoint=FILE
 weights = 'https://mmassets.onedl.ai/mmpretrain/v1.0/dinov2/vit-base-p14_dinov2-pre_3rdparty_20230426-ba246503.pth'
 vit = dict(
     type='mmpretrain.VisionTransformer',

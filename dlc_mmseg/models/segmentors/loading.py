@@ -1,4 +1,4 @@
-"""Checkpoints of plain segmentors as the start of an adaptation."""
+"""What a checkpoint holds of a segmentor, and plain segmentors' checkpoints as the start of an adaptation."""
 
 from __future__ import annotations
 
@@ -31,3 +31,20 @@ def accept_plain_checkpoint(model: nn.Module) -> None:
                     state_dict.setdefault(key, value)
 
     model._register_load_state_dict_pre_hook(rename)  # type: ignore[no-untyped-call]
+
+
+def keep_whole_state(segmentor: nn.Module) -> None:
+    """Let checkpoints hold all weights of a segmentor with low-rank adapters.
+
+    MMPreTrain's LoRAModel takes every entry without ``lora_`` out of the state dict that is being gathered, also those
+    of other modules, and hides from `load_state_dict` that they are missing: with a student and a teacher in one
+    checkpoint, the student's neck and head and the counter of iterations would be lost without a word. Without these
+    hooks the adapted network's own weights are saved as well, so that a checkpoint is complete.
+
+    Args:
+        segmentor: Changed in place.
+    """
+    for module in segmentor.modules():
+        if type(module).__name__ == 'LoRAModel':
+            module._state_dict_hooks.clear()  # torch has no public way to remove the hooks of others
+            module._load_state_dict_post_hooks.clear()

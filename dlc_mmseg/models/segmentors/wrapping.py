@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from dlc_mmseg.models.segmentors.head_logits import check_segmentor
-from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint
+from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint, keep_whole_state
 from dlc_mmseg.models.segmentors.sliding import slide_linearly
 from dlc_mmseg.models.segmentors.teacher import make_teacher
 
@@ -53,6 +53,7 @@ class WrappingSegmentor(BaseSegmentor):
         if predict_with not in ('student', 'teacher'):
             raise ValueError(f"predict_with is {predict_with!r}: choose 'student' or 'teacher'")
         self.student = MODELS.build(segmentor)
+        keep_whole_state(self.student)
         self.num_classes = check_segmentor(self.student)
         slide_linearly(self.student)
         self.teacher = make_teacher(self.student)
