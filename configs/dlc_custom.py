@@ -19,6 +19,8 @@ image_dir, label_dir = 'img', 'lbl'  # folders inside each root
 image_suffix, label_suffix = '.png', '.png'
 classes = ('building', 'road', 'land', 'vegetation', 'water')
 palette = [[220, 40, 40], [120, 120, 120], [200, 170, 110], [40, 160, 60], [40, 90, 220]]  # RGB, one colour per class
+# mean and standard deviation per band, here of 8-bit RGB; for all other images: mean, std = 'auto', 'auto'
+mean, std = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 # optional text files (relative to the root) with one image name per line, without suffix; None takes every image
 source_split = None
 target_split = None
@@ -102,7 +104,7 @@ else:
     val_dataloader, val_evaluator, val_cfg = test_dataloader, test_evaluator, dict(type='ValLoop')
 
 model = dict(
-    data_preprocessor=dict(size=crop_size),  # pads tiles smaller than the crop
+    data_preprocessor=dict(size=crop_size, mean=mean, std=std),  # pads tiles smaller than the crop
     segmentor=dict(
         decode_head=dict(num_classes=num_classes),
         test_cfg=dict(mode='slide', crop_size=crop_size, stride=(crop_size[0] // 2, crop_size[1] // 2)),

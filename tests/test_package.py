@@ -100,7 +100,7 @@ ALLOWED = {
     'datasets': {'functional', 'files', 'datasets'},
     'checks': {'functional', 'files', 'datasets', 'checks'},
     'converters': {'functional', 'files', 'datasets', 'converters'},
-    'engine': {'functional', 'files', 'models', 'checks', 'engine'},
+    'engine': {'functional', 'files', 'models', 'datasets', 'checks', 'engine'},
     'deploy': {'functional', 'files', 'models', 'datasets', 'engine', 'deploy'},
     'commands': {'functional', 'files', 'models', 'datasets', 'engine', 'converters', 'deploy', 'checks', 'commands'},
 }

@@ -25,6 +25,7 @@ default_hooks = dict(
     visualization=dict(type='PredictionPictureHook'),  # with --show-dir: every image
     # here and not in custom_hooks, which child configs replace as a whole
     preflight=dict(type='PreflightHook'),
+    band_statistics=dict(type='BandStatisticsHook'),  # where data_preprocessor says mean='auto'
     run_summary=dict(type='RunSummaryHook'),
     exact_resume=dict(type='ExactResumeHook'),
     pseudo_label_weight=dict(type='PseudoLabelWeightHook', patience=200),

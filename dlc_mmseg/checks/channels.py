@@ -12,6 +12,8 @@ from dlc_mmseg.checks.domain_files import Domain
 from dlc_mmseg.checks.pipelines import Outputs
 from dlc_mmseg.checks.report import Report
 
+_SCALE_REMEDY = "set model.data_preprocessor.mean and std to 'auto', or give them on the scale of the images"
+
 
 def check_channels(
     domains: Sequence[Domain], outputs: Mapping[str, Outputs], model: Mapping[str, Any], report: Report
@@ -33,7 +35,7 @@ def check_channels(
     for domain, output in known:
         if mean is not None and len(mean) not in (1, output.channels):
             what = f'has {len(mean)} values, {domain.role} images have {output.channels} channels ({_first(domain)})'
-            remedy = "give one mean and std per channel, or set color_type of LoadImageFromFile ('color': 3 channels)"
+            remedy = "give one mean and std per channel, set both to 'auto', or choose bands of LoadRasterFromFile"
             report.error('model.data_preprocessor.mean', what, remedy)
             break
     _check_equal(known, report)
@@ -59,10 +61,10 @@ def _check_scale(domain: Domain, output: Outputs, mean: Sequence[float] | None, 
         return
     if output.largest <= 1.0 < max(mean):
         what = f'{domain.role} values reach {output.largest:g}, the mean is {max(mean):g}'
-        report.warning(_first(domain), what, 'give model.data_preprocessor.mean and std on the scale of the images')
+        report.warning(_first(domain), what, _SCALE_REMEDY)
     elif output.dtype != 'uint8' and output.largest > 255 >= max(mean):
         what = f'{domain.role} values ({output.dtype}) reach {output.largest:g}, the mean is {max(mean):g}'
-        report.warning(_first(domain), what, 'give model.data_preprocessor.mean and std on the scale of the images')
+        report.warning(_first(domain), what, _SCALE_REMEDY)
 
 
 def _check_backbone(model: Mapping[str, Any], channels: int, report: Report) -> None:

@@ -15,7 +15,8 @@ from dlc_mmseg.checks.image_files import spread
 from dlc_mmseg.checks.report import Report, Severity, Track, one_line, silent
 from dlc_mmseg.checks.stored_images import StoredImage, read_stored
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
-from dlc_mmseg.datasets.raster_loading import NODATA_MAP, LoadRasterFromFile, check_raster_pipeline
+from dlc_mmseg.datasets.image_loading import LoadedImage, load_image
+from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile, check_raster_pipeline
 from dlc_mmseg.errors import UserError
 
 _LEVELS = 64
@@ -38,20 +39,6 @@ class Fault(NamedTuple):
     severity: Severity
     what: str
     remedy: str
-
-
-class Delivered(NamedTuple):
-    """What the first steps of a pipeline make of a file.
-
-    Attributes:
-        image: Shape (H, W, C).
-        marked: Whether pixels without data are marked.
-        loader: The step that loads.
-    """
-
-    image: NDArray[Any]
-    marked: bool
-    loader: Any
 
 
 def check_delivered(domain: Domain, report: Report, *, full: bool, track: Track = silent) -> bool:
@@ -99,7 +86,8 @@ def faults(domain: Domain, info: dict[str, Any], stored: StoredImage) -> Iterato
     """
     remedy = f"load it with dict(type='LoadRasterFromFile') and end {domain.name}.pipeline with PackRasterInputs"
     try:
-        delivered = deliver(domain, info)
+        with isolated_randomness(0, 0):
+            delivered = load_image(domain.dataset.pipeline.transforms, info)
     except Exception as error:  # noqa: BLE001, anything a transform may raise
         if not isinstance(_loader(domain), LoadRasterFromFile):
             what = f'({_content(stored)}) cannot be read by {_name(domain)} ({one_line(error)[:120]})'
@@ -114,32 +102,10 @@ def faults(domain: Domain, info: dict[str, Any], stored: StoredImage) -> Iterato
     if not isinstance(delivered.loader, LoadRasterFromFile):
         yield from _depth(stored, image, name, remedy)
         yield from _bands(stored, delivered, name, remedy)
-    if not delivered.marked and stored.nodata is not None and stored.nodata.any():
+    if delivered.nodata is None and stored.nodata is not None and stored.nodata.any():
         share = f'{stored.nodata.mean():.1%} of its pixels'
         what = f'holds no data in {share}, which {name} hands on as if they were measured'
         yield Fault('nodata', 'warning', what, remedy)
-
-
-def deliver(domain: Domain, info: dict[str, Any]) -> Delivered | None:
-    """Run a pipeline up to the step that loads the image.
-
-    Args:
-        domain: The dataset.
-        info: Its entry.
-
-    Returns:
-        What that step gives; None if no step loads an image.
-    """
-    results: Any = dict(info)
-    with isolated_randomness(0, 0):
-        for step in domain.dataset.pipeline.transforms:
-            results = step(results)
-            if not isinstance(results, dict):
-                return None
-            if isinstance(results.get('img'), np.ndarray):
-                image = results['img'] if results['img'].ndim == 3 else results['img'][..., None]
-                return Delivered(image, NODATA_MAP in results, step)
-    return None
 
 
 def _depth(stored: StoredImage, image: NDArray[Any], name: str, remedy: str) -> Iterator[Fault]:
@@ -155,7 +121,7 @@ def _depth(stored: StoredImage, image: NDArray[Any], name: str, remedy: str) -> 
             yield Fault('range', 'warning', what, remedy)
 
 
-def _bands(stored: StoredImage, delivered: Delivered, name: str, remedy: str) -> Iterator[Fault]:
+def _bands(stored: StoredImage, delivered: LoadedImage, name: str, remedy: str) -> Iterator[Fault]:
     got = delivered.image.shape[2]
     grey = isinstance(delivered.loader, LoadImageFromFile) and 'grayscale' in str(delivered.loader.color_type)
     if got >= stored.bands or grey:

@@ -139,6 +139,12 @@ def check_parts(config: Mapping[str, Any], report: Report) -> None:
             what, remedy = f'gives no pairs, {kind} takes them', "set type='PairedDomainDataset'"
         report.error('train_dataloader.dataset', what, remedy)
     _check_preprocessor(model, paired, report)
+    hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
+    if (model.get('data_preprocessor') or {}).get('mean') == 'auto' and not any(
+        isinstance(hook, Mapping) and hook.get('type') == 'BandStatisticsHook' for hook in hooks
+    ):
+        remedy = "add band_statistics=dict(type='BandStatisticsHook') to default_hooks, or give numbers"
+        report.error('model.data_preprocessor.mean', "is 'auto', which no hook sets", remedy)
     transition = model.get('transition')
     for name in ('volume_loss', 'convexity_loss'):
         if model.get(name) is not None and transition is None:

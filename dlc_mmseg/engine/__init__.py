@@ -1,5 +1,6 @@
 """Hooks for MMEngine's Runner; files written whole, and checkpoints read without running code."""
 
+from dlc_mmseg.engine.band_statistics_hook import BandStatisticsHook
 from dlc_mmseg.engine.class_iou_metric import ClassIoUMetric
 from dlc_mmseg.engine.exact_resume_hook import ExactResumeHook
 from dlc_mmseg.engine.log_lines import ReadableLogProcessor
@@ -14,6 +15,7 @@ from dlc_mmseg.files.atomic_writing import register_atomic_backend
 from dlc_mmseg.files.checkpoint_loaders import register_safe_loaders
 
 __all__ = [
+    'BandStatisticsHook',
     'ClassIoUMetric',
     'ExactResumeHook',
     'PredictionPictureHook',
