@@ -9,6 +9,9 @@ from pathlib import Path
 from dlc_mmseg.commands._spelling import add_option
 from dlc_mmseg.errors import UserError
 
+LARGEST_UNKNOWN = 0.5
+"""Largest share of a label's pixels that can be told to be tolerated; what is unknown beyond it is no label."""
+
 
 def add_cutting_options(parser: argparse.ArgumentParser, out_dir: str, dataset_path: str) -> None:
     """Add the options of every converter.
@@ -65,3 +68,6 @@ def check_cutting_options(args: argparse.Namespace) -> None:
     share = getattr(args, 'max_unknown', 0.0)
     if not 0 <= share <= 1:
         raise UserError(f'--max_unknown {share}', 'is no share of the pixels', 'give a number between 0 and 1')
+    if share > LARGEST_UNKNOWN:
+        what = f'would pass labels of which more than {LARGEST_UNKNOWN:.0%} are unknown'
+        raise UserError(f'--max_unknown {share}', what, f'give at most {LARGEST_UNKNOWN}, and repair other labels')

@@ -9,7 +9,7 @@ from dlc_mmseg.commands._spelling import add_option
 from dlc_mmseg.converters.isprs import convert_isprs
 from dlc_mmseg.converters.potsdam import POTSDAM
 
-_BANDS = {'irrg': ('irrg',), 'rgb': ('rgb',), 'both': ('irrg', 'rgb')}
+_BANDS = {'irrg': ('irrg',), 'rgb': ('rgb',), 'both': ('irrg', 'rgb'), 'rgbir': ('rgbir',)}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +26,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         'writes data/potsdam/{irrg,rgb}_512_s256/{img_dir,ann_dir}/{train,val}'
     )
     packages = (
-        'folder with the ISPRS packages (2_Ortho_RGB.zip, 3_Ortho_IRRG.zip, 5_Labels_all.zip or '
+        'folder with the ISPRS packages (2_Ortho_RGB.zip, 3_Ortho_IRRG.zip or 4_Ortho_RGBIR.zip, 5_Labels_all.zip or '
         '5_Labels_all_noBoundary.zip) or their extracted content, or Potsdam.zip itself'
     )
     options.add_cutting_options(parser, 'data/potsdam', packages)
-    help_text = 'images to convert (default: those that are there)'
+    help_text = (
+        'images to convert (default: those of irrg and rgb that are there); rgbir, all four bands, serves for irrg and '
+        'rgb too where these are not there'
+    )
     add_option(parser, 'bands', choices=tuple(_BANDS), help=help_text)
     options.add_isprs_options(parser)
 

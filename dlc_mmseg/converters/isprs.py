@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 
 from dlc_mmseg.converters.isprs_labels import UNLABELLED, read_label
 from dlc_mmseg.converters.pairing import RawDataset, collect_tiles
+from dlc_mmseg.converters.raw_bands import read_bands
 from dlc_mmseg.converters.raw_files import find_raw_files
 from dlc_mmseg.converters.raw_images import read_rgb
 from dlc_mmseg.converters.tiling import Cutting, RawTile, convert_tiles
+from dlc_mmseg.errors import UserError
+
+_BANDS = {'rgbir': [0, 1, 2, 3], 'irrg': [3, 0, 1], 'rgb': [0, 1, 2]}
+"""Bands of each variant in a file of red, green, blue and infrared."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,16 @@ class IsprsDataset(RawDataset):
     inexact: frozenset[str] = frozenset()
 
 
-def _read_image(tile: RawTile, variant: str) -> NDArray[np.uint8]:
-    return read_rgb(tile.images[variant])
+def _read_image(tile: RawTile, variant: str, dataset: IsprsDataset) -> NDArray[np.uint8]:
+    """Bands of a variant, (H, W, 3) or all four: from its own file, or out of that of all bands."""
+    raw = tile.images[variant]
+    if dataset.recognise_on_request(raw) is None:
+        return read_rgb(raw)
+    bands = read_bands(raw)
+    if bands.shape[2] != 4 or bands.dtype != np.uint8:
+        what = f'has {bands.shape[2]} band(s) of {bands.dtype}, expected red, green, blue and infrared of 8 bits'
+        raise UserError(raw, what, 'use the published files')
+    return np.ascontiguousarray(bands[..., _BANDS[variant]])
 
 
 def convert_isprs(
@@ -69,5 +82,6 @@ def convert_isprs(
     tiles, remarks = collect_tiles(files, dataset, variants, labels=labels, skip_incomplete=skip_incomplete)
     print(*remarks, sep='\n')
     reader = partial(read_label, max_unknown=max_unknown, inexact=dataset.inexact)
-    cutting = Cutting(clip_size, stride_size, _read_image, reader, UNLABELLED)
+    image_reader = partial(_read_image, dataset=dataset)
+    cutting = Cutting(clip_size, stride_size, image_reader, reader, UNLABELLED)
     return convert_tiles(tiles, out_dir, cutting, settings={'dataset': dataset.title}, workers=workers)

@@ -104,6 +104,7 @@ def read_label(tile: RawTile, *, max_unknown: float, inexact: frozenset[str]) ->
         tile.label,
         unknown,
         max_unknown,
+        content=rgb,
         problem='have no ISPRS class colour',
         describe=lambda row, column: f'RGB {tuple(rgb[row, column].tolist())}',
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dlc_mmseg.converters.raw_files import RawFile
 from dlc_mmseg.converters.tiling import RawTile
@@ -12,6 +12,10 @@ from dlc_mmseg.errors import UserError
 LABEL_KINDS = ('full', 'eroded')
 
 _Found = dict[str, dict[str, RawFile]]
+
+
+def _recognise_none(raw: RawFile) -> tuple[str, str] | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class RawDataset:
         recognise: Gives tile name and kind (a variant, ``'full'`` or ``'eroded'``) of a raw file, or None.
         images: Where the image of a variant comes from, with ``{tile}`` for the tile's name, for messages.
         labels: The same for the labels.
+        on_request: Images as in ``images`` that are converted only where they are asked for.
+        recognise_on_request: Gives tile name and variant of a file of these.
+        made_of: Variant of ``on_request`` that another variant can be made of, by that other variant.
     """
 
     title: str
@@ -31,6 +38,9 @@ class RawDataset:
     recognise: Callable[[RawFile], tuple[str, str] | None]
     images: dict[str, str]
     labels: str
+    on_request: dict[str, str] = field(default_factory=dict)
+    recognise_on_request: Callable[[RawFile], tuple[str, str] | None] = _recognise_none
+    made_of: dict[str, str] = field(default_factory=dict)
 
     def looked_for(self) -> str:
         """All names this data set is known by, for messages."""
@@ -42,10 +52,22 @@ def _recognised(files: Iterable[RawFile], dataset: RawDataset) -> _Found:
     found: _Found = {}
     known = {name for names in dataset.splits.values() for name in names}
     for raw in files:
-        key = dataset.recognise(raw)
+        key = dataset.recognise(raw) or dataset.recognise_on_request(raw)
         if key is not None and key[0] in known:
             found.setdefault(key[0], {}).setdefault(key[1], raw)
     return found
+
+
+def _offer(found: _Found, dataset: RawDataset, variants: Sequence[str]) -> None:
+    """Refuse where only images are there that nobody has asked for."""
+    there = [variant for variant in dataset.on_request if any(variant in held for held in found.values())]
+    if there and not variants:
+        parts = ' or '.join(variant for variant, source in dataset.made_of.items() if source == there[0])
+        raise UserError(
+            None,
+            f'no {dataset.title} images but {dataset.on_request[there[0]].format(tile="*")} found',
+            f'convert them with --bands {there[0]}, or three of their bands with --bands {parts}',
+        )
 
 
 def _choose_labels(found: _Found, names: Sequence[str], labels: str) -> dict[str, str]:
@@ -64,7 +86,8 @@ def _missing(
     """What to add, by tile that lacks an image or the label."""
     missing: dict[str, list[str]] = {}
     for name, files in found.items():
-        lacking = [dataset.images[variant] for variant in variants if variant not in files]
+        sources = {**dataset.images, **dataset.on_request}
+        lacking = [sources[variant] for variant in variants if variant not in files]
         lacking += [dataset.labels] if name not in labels else []
         if lacking:
             missing[name] = [text.format(tile=name) for text in lacking]
@@ -86,7 +109,7 @@ def collect_tiles(
     Args:
         files: Raw files; of two for the same purpose the first is taken.
         dataset: Which data set.
-        variants: Images wanted; None takes those of which at least one is there.
+        variants: Images wanted, also those made of others; None takes those of which at least one is there.
         labels: ``'full'``, ``'eroded'`` (without boundaries) or ``'auto'``: full ones if every tile has one,
             else eroded ones if every tile has one, else whichever a tile has.
         skip_incomplete: Leave tiles out that lack an image or the label instead of refusing.
@@ -100,6 +123,9 @@ def collect_tiles(
     found = _recognised(files, dataset)
     if variants is None:
         variants = [v for v in dataset.images if any(v in held for held in found.values())]
+        _offer(found, dataset, variants)
+    for held in found.values():
+        held.update({v: held[dataset.made_of[v]] for v in variants if v not in held and dataset.made_of.get(v) in held})
     names = [name for name, held in found.items() if any(variant in held for variant in variants)]
     if not names:
         raise UserError(

@@ -8,6 +8,7 @@ from dlc_mmseg.converters.isprs import IsprsDataset
 from dlc_mmseg.converters.raw_files import RawFile
 
 _NAME = re.compile(r'top_potsdam_0?(\d+)_0?(\d+)_(rgb|irrg|label|label_noboundary)\.tiff?', re.IGNORECASE)
+_COMPOSITE = re.compile(r'top_potsdam_0?(\d+)_0?(\d+)_rgbir\.tiff?', re.IGNORECASE)
 _KINDS = {'label': 'full', 'label_noboundary': 'eroded'}
 
 
@@ -18,6 +19,12 @@ def recognise(raw: RawFile) -> tuple[str, str] | None:
         return None
     kind = match[3].lower()
     return f'{match[1]}_{match[2]}', _KINDS.get(kind, kind)
+
+
+def recognise_composite(raw: RawFile) -> tuple[str, str] | None:
+    """Tile and variant of a file of all four bands, as ``top_potsdam_2_10_RGBIR.tif``."""
+    match = _COMPOSITE.fullmatch(raw.name)
+    return None if match is None else (f'{match[1]}_{match[2]}', 'rgbir')
 
 
 POTSDAM = IsprsDataset(
@@ -41,6 +48,9 @@ POTSDAM = IsprsDataset(
         'top_potsdam_{tile}_label.tif (5_Labels_all.zip) or '
         'top_potsdam_{tile}_label_noBoundary.tif (5_Labels_all_noBoundary.zip)'
     ),
+    on_request={'rgbir': 'top_potsdam_{tile}_RGBIR.tif (4_Ortho_RGBIR.zip)'},
+    recognise_on_request=recognise_composite,
+    made_of={'irrg': 'rgbir', 'rgb': 'rgbir'},
     inexact=frozenset({'4_12', '6_7'}),
 )
 """The label of 4_12 is published recompressed (thousands of near-class colours), that of 6_7 has most cars in

@@ -137,6 +137,7 @@ def _common_size(
     for variant, image in images.items():
         difference = max(abs(image.shape[0] - labels.shape[0]), abs(image.shape[1] - labels.shape[1]))
         if difference > (tolerance or 0):
+            same_place = difference <= max(4, min(labels.shape) // 100)  # else images and labels lie apart
             option = f' or keep the common part with --max_size_difference {difference}'
             raise UserError(
                 tile.images[variant],
@@ -144,7 +145,7 @@ def _common_size(
                     f'{image.shape[0]} x {image.shape[1]} pixels (height x width), but its label {tile.label} has '
                     f'{labels.shape[0]} x {labels.shape[1]}'
                 ),
-                f'use files of the same tile and release{"" if tolerance is None else option}',
+                f'use files of the same tile and release{option if tolerance is not None and same_place else ""}',
             )
         height, width = min(height, image.shape[0]), min(width, image.shape[1])
     return height, width

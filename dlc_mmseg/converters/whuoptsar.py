@@ -121,6 +121,7 @@ def read_label(tile: RawTile, *, num_classes: int, max_unknown: float) -> tuple[
         tile.label,
         values == IGNORED,
         max_unknown,
+        content=codes,
         problem='have no class code (0, 10, .., 70)',
         describe=lambda row, column: str(codes[row, column]),
     )

@@ -200,6 +200,56 @@ def test_missing_files_are_reported_before_anything_is_written(raw, tmp_path, ca
     assert 'Left out as incomplete: 3_10' in capsys.readouterr().out
 
 
+def composite(raw, *tiles):
+    """Red, green, blue and infrared in one file, as in 4_Ortho_RGBIR."""
+    for tile in tiles:
+        bands = raw.rng.integers(0, 256, (96, 80, 4), dtype=np.uint8)
+        path = raw.root / f'4_Ortho_RGBIR/top_potsdam_{tile}_RGBIR.tif'
+        raw.save(str(path.relative_to(raw.root)), bands)
+        raw.images[tile] = bands
+        raw.label(f'5_Labels_all/top_potsdam_{tile}_label.tif', first=1)
+
+
+@pytest.mark.parametrize(
+    ('option', 'variants', 'bands'),
+    [
+        ('rgbir', ['rgbir'], [[2, 1, 0, 3]]),  # as OpenCV reads them: blue, green, red, infrared
+        ('irrg', ['irrg'], [[1, 0, 3]]),
+        ('both', ['irrg', 'rgb'], [[1, 0, 3], [2, 1, 0]]),
+    ],
+)
+def test_all_bands_in_one_file(raw, tmp_path, capsys, option, variants, bands):
+    composite(raw, '2_10', '5_15')
+    assert convert('potsdam', raw.root, tmp_path / 'o') == 2
+    line = error_of(capsys)
+    assert 'top_potsdam_*_RGBIR.tif (4_Ortho_RGBIR.zip) found' in line
+    assert '--bands rgbir' in line
+    assert '--bands irrg or rgb' in line
+    assert not (tmp_path / 'o').exists()
+    assert convert('potsdam', raw.root, tmp_path / 'o', '--bands', option) == 0
+    for variant, order in zip(variants, bands, strict=True):
+        tile = mmcv.imread(tmp_path / f'o/{variant}_32_s16/img_dir/train/2_10_16_32_48_64.png', 'unchanged')
+        assert np.array_equal(tile, raw.images['2_10'][32:64, 16:48][..., order])
+    assert len(list((tmp_path / 'o').glob('[!.]*'))) == len(variants)
+
+
+def test_a_file_of_its_own_goes_before_one_of_all_bands(raw, tmp_path):
+    composite(raw, '2_10', '2_11')
+    raw.image('3_Ortho_IRRG/top_potsdam_2_10_IRRG.tif')
+    assert convert('potsdam', raw.root, tmp_path, '--bands', 'irrg') == 0
+    folder = tmp_path / 'irrg_32_s16/img_dir/train'
+    own = raw.images['3_Ortho_IRRG/top_potsdam_2_10_IRRG.tif'][:32, :32, ::-1]
+    assert np.array_equal(mmcv.imread(folder / '2_10_0_0_32_32.png'), own)
+    assert np.array_equal(mmcv.imread(folder / '2_11_0_0_32_32.png'), raw.images['2_11'][:32, :32, [1, 0, 3]])
+
+
+def test_other_bands_than_four_are_refused(raw, tmp_path, capsys):
+    composite(raw, '2_10')
+    raw.image('4_Ortho_RGBIR/top_potsdam_2_10_RGBIR.tif')
+    assert convert('potsdam', raw.root, tmp_path, '--bands', 'rgb') == 2
+    assert 'has 3 band(s) of uint8, expected red, green, blue and infrared' in error_of(capsys)
+
+
 def test_output_that_cannot_be_written(raw, tmp_path, capsys):
     raw.potsdam('2_10')
     (tmp_path / 'file').touch()
@@ -214,6 +264,7 @@ def test_output_that_cannot_be_written(raw, tmp_path, capsys):
         (('--stride_size', '33'), '--stride_size 33: steps'),
         (('--stride_size', '0'), 'leave pixels out: give 1 to 32'),
         (('--workers', '0'), '--workers 0: nobody would do the work: give at least 1'),
+        (('--max_unknown', '1.0'), '--max_unknown 1.0: would pass labels of which more than 50% are unknown: give'),
         (('--max_unknown', '3'), '--max_unknown 3.0: is no share of the pixels: give a number'),
     ],
 )

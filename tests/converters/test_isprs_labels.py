@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from dlc_mmseg.converters.isprs_labels import COLOURS, encode_colours, read_label, snap_colours
 from dlc_mmseg.converters.raw_files import find_raw_files
@@ -100,3 +103,47 @@ def test_a_truly_unknown_colour_stays_unknown_in_an_inexact_tile(raw, palette):
 def test_snapping_leaves_the_middle_alone():
     colours = np.array([(80, 175, 0), (81, 0, 0), (0, 174, 255)], np.uint8)
     assert snap_colours(colours).tolist() == [[0, 255, 0], [81, 0, 0], [0, 174, 255]]
+
+
+def recompressed(colours, quality):
+    stream = io.BytesIO()
+    Image.fromarray(colours).save(stream, 'JPEG', quality=quality)
+    return np.array(Image.open(stream))
+
+
+def soft_edges(colours):
+    large = Image.fromarray(colours).resize((128, 128), Image.Resampling.BILINEAR)
+    return np.array(large)
+
+
+@pytest.mark.parametrize(
+    'spoil',
+    [lambda c: recompressed(c, 50), lambda c: recompressed(c, 98), soft_edges],
+    ids=['JPEG', 'JPEG of high quality', 'resampled'],
+)
+def test_labels_that_lost_their_values_are_never_tolerated(raw, palette, spoil):
+    blocks = np.random.default_rng(4).integers(1, 7, (8, 8))
+    raw.save('l.png', spoil(palette[np.kron(blocks, np.ones((8, 8), int))]))
+    raw.save('l.tif', np.array(Image.open(raw.root / 'l.png')))
+    with pytest.raises(UserError, match=r'compressed with loss .*published file') as caught:
+        read(raw)
+    assert '--max_unknown' not in str(caught.value)
+
+
+@pytest.mark.parametrize(('count', 'offered'), [(100, True), (512, True), (513, False), (2048, False)])
+def test_a_share_that_is_no_noise_is_not_offered_for_tolerance(raw, palette, count, offered):
+    colours = palette[np.ones((32, 64), int)]
+    colours.reshape(-1, 3)[:count] = (255, 0, 255)
+    raw.save('l.tif', colours)
+    with pytest.raises(UserError) as caught:
+        read(raw)
+    assert ('--max_unknown' in caught.value.remedy) == offered
+    assert 'published file' in caught.value.remedy or offered
+
+
+def test_stray_pixels_of_many_colours_may_be_tolerated(raw, palette):
+    colours = palette[np.ones((100, 100), int)]
+    colours.reshape(-1, 3)[:100] = np.random.default_rng(5).integers(1, 250, (100, 3))
+    raw.save('l.tif', colours)
+    with pytest.raises(UserError, match=r'--max_unknown 1\.0e-02'):
+        read(raw)

@@ -171,6 +171,25 @@ def test_size_mismatch_and_the_common_part(raw, tmp_path, capsys):
     assert np.array_equal(window, raw.images[TRAIN][32:64, 15:47, [2, 1, 0]])
 
 
+def test_files_of_different_places_have_no_common_part(raw, tmp_path, capsys):
+    draw(raw, TRAIN, label_size=(64, 40))
+    assert convert(raw.root, tmp_path) == 2
+    message = capsys.readouterr().err
+    assert 'has 64 x 40' in message
+    assert 'use files of the same tile' in message
+    assert '--max_size_difference' not in message
+
+
+def test_labels_compressed_with_loss_are_not_tolerated(raw, tmp_path, capsys):
+    draw(raw, TRAIN)
+    noise = np.random.default_rng(0).integers(-9, 10, raw.labels[TRAIN].shape)
+    raw.save(f'lbl/{TRAIN}.tif', np.clip(raw.labels[TRAIN] + noise, 0, 255).astype(np.uint8))
+    assert convert(raw.root, tmp_path) == 2
+    message = capsys.readouterr().err
+    assert 'compressed with loss' in message
+    assert '--max_unknown' not in message
+
+
 def test_small_scene_is_extended_and_ignored(raw, tmp_path):
     draw(raw, TRAIN, size=(20, 48))
     assert convert(raw.root, tmp_path) == 0
