@@ -57,6 +57,17 @@ def check_label_maps(domain: Domain, report: Report) -> None:
         report.error(tiles[0].image, what, remedy)
 
 
+def few_colours(path: str, num_classes: int) -> bool:
+    """Whether an image holds as few colours as a label map, but more than one.
+
+    Args:
+        path: The image.
+        num_classes: Number of classes.
+    """
+    limit = num_classes + _FEW_COLOURS
+    return 1 < (_colours(path, limit) or 0) <= limit
+
+
 def _colours(path: str, limit: int) -> int | None:
     """Number of different colours or values of an image, at most ``limit + 1``; None where Pillow cannot tell."""
     try:

@@ -53,7 +53,9 @@ def _naming(domain: Domain, missing: str) -> str:
     if not names:
         return f'correct data_root or data_prefix.seg_map_path of {domain.name}'
     stem = os.path.basename(missing)[: -len(suffix) or None]
-    same = [name for name in sorted(names) if name.startswith(stem)]
+    same = [name for name in sorted(names) if name.startswith(stem) and not name[len(stem) :][:1].isalnum()]
+    if same and domain.tiles:
+        return f'rename {same[0]}: names of all labels must end in {suffix!r}'
     if same:
         return f'set seg_map_suffix={same[0][len(stem) :]!r} of {domain.name} (now {suffix!r}), found {same[0]}'
     if domain.tiles:
@@ -66,8 +68,23 @@ def _check_orphans(domain: Domain, folder: str, report: Report) -> None:
     used = {os.path.normpath(tile.label) for tile in domain.tiles if tile.label}
     found = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(suffix)]
     orphans = [path for path in found if os.path.normpath(path) not in used]
+    if not orphans:
+        return
+    images = str(domain.dataset.data_prefix.get('img_path') or '')
+    there = {os.path.splitext(name)[0].casefold(): name for name in sorted(os.listdir(images or '.'))}
+    others = [there.get(os.path.basename(path)[: -len(suffix) or None].casefold()) for path in orphans]
+    named = [(path, other) for path, other in zip(orphans, others, strict=True) if other]
+    what = f'label image without a {domain.role} image'
+    if named:
+        remedy = f'rename {named[0][1]} in {images}: names of images must end in {_suffix(domain)!r}, labels alike'
+        report.files('warning', [path for path, _ in named], what, remedy)
+    rest = [path for path, other in zip(orphans, others, strict=True) if not other]
     remedy = 'restore the image or remove the label; name images and labels alike'
-    report.files('warning', orphans, f'label image without a {domain.role} image', remedy)
+    report.files('warning', rest, what, remedy)
+
+
+def _suffix(domain: Domain) -> str:
+    return str(getattr(domain.dataset, 'img_suffix', ''))
 
 
 def check_label_kinds(domain: Domain, headers: dict[str, Header], report: Report) -> None:

@@ -17,6 +17,7 @@ from dlc_mmseg.checks.delivered_images import check_delivered
 from dlc_mmseg.checks.domain_files import Domain, list_domains
 from dlc_mmseg.checks.domain_pair import check_pair
 from dlc_mmseg.checks.equal_names import check_equal_names
+from dlc_mmseg.checks.folder_contents import check_folder
 from dlc_mmseg.checks.image_files import check_files, check_sizes
 from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.label_files import check_label_files, check_label_kinds, check_values, count_labels_of
@@ -84,6 +85,7 @@ def _check_data(config: Mapping[str, Any], domains: list[Domain], options: Optio
     outputs: dict[str, Outputs] = {}
     settings = read_settings((config.get('train_dataloader') or {}).get('dataset') or {}, report)
     for domain in domains:
+        check_folder(domain, report)
         if domain.labelled:
             check_label_files(domain, report)
         headers.update(check_files(domain, report, full=options.full, track=options.track))

@@ -200,6 +200,85 @@ def _(root: Path, config: Config) -> None:
     config.val_evaluator = [config.val_evaluator, {'type': 'IoUMetric', 'output_dir': str(root / 'maps')}]
 
 
+@fault(
+    'images of other endings',
+    '/target/img',
+    '2 of 4 images are left out',
+    "'.png' (t00.PNG and others: 1 .PNG, 1 .jpg)",
+    'ConcatDataset',
+    severity='warning',
+)
+def _(root: Path, config: Config) -> None:
+    first, second, *_ = each(root / 'target/img')
+    first.rename(first.with_suffix('.PNG'))
+    Image.open(second).save(second.with_suffix('.jpg'))
+    second.unlink()
+
+
+@fault(
+    'label of an image of another ending',
+    '/source/lbl/t00.png',
+    'without a source image',
+    'rename t00.PNG',
+    severity='warning',
+    alone=False,
+)
+@fault(
+    'image of another ending',
+    '/source/img',
+    '1 of 3 images',
+    "rename them to end in '.png'",
+    severity='warning',
+    alone=False,
+)
+def _(root: Path, config: Config) -> None:
+    (root / 'source/img/t00.png').rename(root / 'source/img/t00.PNG')
+
+
+@fault(
+    'label of another ending', '/source/lbl/t01.png', 'is missing', "rename t01.PNG: names of all labels must end in '"
+)
+def _(root: Path, config: Config) -> None:
+    (root / 'source/lbl/t01.png').rename(root / 'source/lbl/t01.PNG')
+
+
+@fault('labels of another ending', '/source/lbl/t00.png', 'is missing (and 2 more)', "seg_map_suffix='.PNG'")
+def _(root: Path, config: Config) -> None:
+    for path in each(root / 'source/lbl'):
+        path.rename(path.with_suffix('.PNG'))
+
+
+@fault(
+    'labels among source images', '/source/img/t00_label.png', 'is taken for a source image (and 2 more)', 'img_suffix'
+)
+def _(root: Path, config: Config) -> None:
+    for path in each(root / 'source/lbl'):
+        path.rename(root / 'source/img' / f'{path.stem}_label.png')
+    config.merge_from_dict({f'{SOURCE}.data_prefix.seg_map_path': 'img', f'{SOURCE}.seg_map_suffix': '_label.png'})
+
+
+@fault(
+    'labels among target images',
+    '/target/img/t00_mask.png',
+    'is taken for a target image',
+    'a folder of their own',
+    severity='warning',
+)
+def _(root: Path, config: Config) -> None:
+    png(root / 'target/img/t00_mask.png', shape_labels())
+
+
+@fault(
+    'copies of a notebook',
+    '/target/img/.ipynb_checkpoints/t09-checkpoint.png',
+    'lies in a hidden folder',
+    'delete that folder',
+    severity='warning',
+)
+def _(root: Path, config: Config) -> None:
+    png(root / 'target/img/.ipynb_checkpoints/t09-checkpoint.png', noise(77, 16, 16, 3))
+
+
 @fault('empty file', '/target/img/t02.png', 'is empty (0 bytes)', 'restore the file')
 def _(root: Path, config: Config) -> None:
     (root / 'target/img/t02.png').write_bytes(b'')
