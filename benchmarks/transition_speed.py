@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from measuring import fastest, status
 from plain_recipe import STEPS, count_with_loops, loss_with_loops, two_nearest
 from provenance import ROOT, origin, table, write_results
 from torch import Tensor
@@ -102,21 +102,6 @@ METHODS: dict[str, Callable[[Problem], Any]] = {
 }
 
 
-def fastest(parts: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Least seconds of each part over rounds in which the parts take turns; quick parts repeat within a round."""
-    best = dict.fromkeys(parts, float('inf'))
-    for _ in range(rounds):
-        for name, part in parts.items():
-            spent, runs = 0.0, 0
-            while spent < 0.05 and runs < 100:
-                start = time.process_time()
-                part()
-                seconds = time.process_time() - start
-                best[name] = min(best[name], seconds)
-                spent, runs = spent + seconds, runs + 1
-    return best
-
-
 def seconds_of(given: Problem, rounds: int) -> dict[str, float]:
     """Seconds of the parts of a step, of whole steps, and of a whole fit."""
     pairs = nearest_neighbours(given.features, chunk_size=CHUNK)
@@ -148,16 +133,11 @@ def peak_of(method: str, sizes: tuple[int, int, int], queue: Any) -> None:
     METHODS[method](Problem(given.features[:50], given.labels[:50], given.classes))  # loads what is loaded once
     try:
         Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
-        before = _status('VmRSS')
+        before = status('VmRSS')
         METHODS[method](given)
-        queue.put(_status('VmHWM') - before)
+        queue.put(status('VmHWM') - before)
     except OSError:
         queue.put(None)
-
-
-def _status(field: str) -> float:
-    lines = Path('/proc/self/status').read_text(encoding='ascii').splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 def peaks_of(num_points: int, classes: int, dimensions: int) -> dict[str, float | None]:

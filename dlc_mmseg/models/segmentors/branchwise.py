@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dlc_mmseg.models.processes import average_gradients, average_statistics, trained_parameters
 from dlc_mmseg.models.segmentors.branch_step import accumulate_branches, drop_gradients, update_parameters
+from dlc_mmseg.models.segmentors.feature_format import FeatureFormat
 from dlc_mmseg.models.segmentors.finite_check import (
     NonFinite,
     NonFiniteLossError,
@@ -44,6 +45,7 @@ class BranchwiseSegmentor(WrappingSegmentor):
             their own.
         non_finite_loss: What to do when a loss or gradient is not finite: ``stop`` with an error, or ``skip`` the
             iteration. Either way the student, running statistics and T stay as they were.
+        memory_format: Memory format of the features that heads receive, see `ConvertFeatures`.
 
     Attributes:
         iteration: Iterations so far, buffer of shape ().
@@ -62,8 +64,9 @@ class BranchwiseSegmentor(WrappingSegmentor):
         teacher_momentum: float,
         teacher_batch_statistics: bool,
         non_finite_loss: Literal['stop', 'skip'],
+        memory_format: FeatureFormat,
     ) -> None:
-        super().__init__(segmentor, data_preprocessor, predict_with)
+        super().__init__(segmentor, data_preprocessor, predict_with, memory_format)
         if not 0 < teacher_momentum <= 1:
             raise ValueError(
                 f'teacher_momentum is {teacher_momentum}: give the share of the student per step, in (0, 1]'

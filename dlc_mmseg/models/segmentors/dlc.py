@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from dlc_mmseg.models.segmentors.feature_format import FeatureFormat
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
@@ -47,6 +48,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
         quality_weight: Share of sure pixels per ``image`` or ``batch``.
         predict_with: ``student`` or ``teacher``.
         non_finite_loss: ``stop`` or ``skip`` an iteration whose losses or gradients are not finite.
+        memory_format: Memory format of the features that heads receive.
         pretrained: None; `mmseg.apis.init_model` passes it, and ``train_cfg``.
         train_cfg: None.
 
@@ -78,6 +80,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
         quality_weight: Literal['image', 'batch'] = 'image',
         predict_with: Literal['student', 'teacher'] = 'student',
         non_finite_loss: Literal['stop', 'skip'] = 'stop',
+        memory_format: FeatureFormat = 'auto',
         pretrained: None = None,
         train_cfg: None = None,
     ) -> None:
@@ -96,6 +99,7 @@ class DLCSegmentor(MeanTeacherSegmentor):
             quality_weight=quality_weight,
             predict_with=predict_with,
             non_finite_loss=non_finite_loss,
+            memory_format=memory_format,
             pretrained=pretrained,
             train_cfg=train_cfg,
         )

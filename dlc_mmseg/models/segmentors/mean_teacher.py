@@ -16,6 +16,7 @@ from dlc_mmseg.functional.pseudo_label import pseudo_labels
 from dlc_mmseg.models.backbone_outputs import recorded_features
 from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 from dlc_mmseg.models.segmentors.branchwise import BranchwiseSegmentor
+from dlc_mmseg.models.segmentors.feature_format import FeatureFormat
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput, stacked_labels, valid_pixels
 from dlc_mmseg.models.segmentors.teacher import set_teacher_mode
@@ -49,6 +50,8 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         quality_weight: Weight of pseudo-labels: the share of sure pixels of each ``image`` or of the ``batch``.
         predict_with: The network that validates and tests, ``student`` or ``teacher``.
         non_finite_loss: ``stop`` or ``skip`` an iteration whose losses or gradients are not finite.
+        memory_format: Of the features that heads receive: ``contiguous``, ``channels_last``, ``keep`` as they come, or
+            ``auto``: contiguous on a CPU, where the rest is slow, as they come on a GPU.
         pretrained: None; `mmseg.apis.init_model` passes it, and ``train_cfg``.
         train_cfg: None.
 
@@ -77,11 +80,18 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         quality_weight: Literal['image', 'batch'] = 'image',
         predict_with: Literal['student', 'teacher'] = 'student',
         non_finite_loss: Literal['stop', 'skip'] = 'stop',
+        memory_format: FeatureFormat = 'auto',
         pretrained: None = None,
         train_cfg: None = None,
     ) -> None:
         super().__init__(
-            segmentor, data_preprocessor, predict_with, teacher_momentum, teacher_batch_statistics, non_finite_loss
+            segmentor,
+            data_preprocessor,
+            predict_with,
+            teacher_momentum,
+            teacher_batch_statistics,
+            non_finite_loss,
+            memory_format,
         )
         if pretrained is not None or train_cfg is not None:
             raise ValueError('pretrained and train_cfg say nothing here: put weights into init_cfg or load_from')

@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from dlc_mmseg.models.segmentors.feature_format import FeatureFormat, convert_features
 from dlc_mmseg.models.segmentors.head_logits import check_segmentor
 from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint, keep_whole_state
 from dlc_mmseg.models.segmentors.sliding import slide_linearly
@@ -29,6 +30,7 @@ class WrappingSegmentor(BaseSegmentor):
             ``window_batch_size`` and ``canvas_device`` beside what MMSegmentation reads, see `SlideSettings`.
         data_preprocessor: Config of the preprocessor.
         predict_with: The network that validates and tests, ``student`` or ``teacher``.
+        memory_format: Memory format of the features that heads receive, see `ConvertFeatures`.
 
     Attributes:
         student: The trained segmentor.
@@ -36,8 +38,8 @@ class WrappingSegmentor(BaseSegmentor):
         num_classes: Number of classes K.
 
     Raises:
-        ValueError: If ``predict_with`` is neither, the segmentor cannot be trained on pseudo-labels, or its sliding
-            windows make no sense.
+        ValueError: If ``predict_with`` or ``memory_format`` is no choice, the segmentor cannot be trained on
+            pseudo-labels, or its sliding windows make no sense.
     """
 
     student: EncoderDecoder
@@ -48,6 +50,7 @@ class WrappingSegmentor(BaseSegmentor):
         segmentor: dict[str, Any],
         data_preprocessor: dict[str, Any] | None,
         predict_with: Literal['student', 'teacher'],
+        memory_format: FeatureFormat,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
         if predict_with not in ('student', 'teacher'):
@@ -55,6 +58,7 @@ class WrappingSegmentor(BaseSegmentor):
         self.student = MODELS.build(segmentor)
         keep_whole_state(self.student)
         self.num_classes = check_segmentor(self.student)
+        convert_features(self.student, memory_format)
         slide_linearly(self.student)
         self.teacher = make_teacher(self.student)
         self.predict_with = predict_with
