@@ -20,6 +20,7 @@ COMMANDS = {
     'convert-whuoptsar': 'cut the WHU-OPT-SAR data into tiles',
     'convert-checkpoint': 'bring a checkpoint of the original preview code to MMSegmentation 1.x',
     'estimate-noise': 'show which classes a model confuses on images without labels',
+    'compare': 'rank trained models by scores that need no labels',
     'export': 'write the network that predicts as a plain MMSegmentation model or as ONNX',
     'make-demo-data': 'draw aerial scenes in the raw ISPRS layouts',
 }

@@ -1,0 +1,1 @@
+"""Choosing among trained models without labels of the target."""
