@@ -120,7 +120,8 @@ class TransitionErrorHook(Hook):
     def counts(self, model: MeanTeacherSegmentor) -> Tensor:
         """Pixels by true label and pseudo-label, shape (K, K)."""
         total = torch.zeros(model.num_classes, model.num_classes, dtype=torch.long)
-        with _kept_buffers(model.teacher):
+        with _kept_buffers(model):
+            model.train()
             for batch in self._batches():
                 data = model.data_preprocessor(batch, True)
                 labels = stacked_labels(data['data_samples'])

@@ -1,12 +1,22 @@
-"""Forward passes that leave the running statistics of batch norms alone."""
+"""Norms with running statistics, and forward passes that leave these alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
+
+
+def norms_of(module: nn.Module) -> list[_NormBase]:
+    """Norms that may keep running statistics: batch norms, and instance norms that track theirs.
+
+    Args:
+        module: A network; copies of it give theirs in the same order.
+    """
+    return [part for part in module.modules() if isinstance(part, _NormBase)]
 
 
 @contextmanager
@@ -14,24 +24,26 @@ def running_statistics(module: nn.Module, *, update: bool) -> Iterator[None]:
     """Choose whether forward passes within the context enter the running statistics.
 
     Normalisation itself stays as it is: with batch statistics in training mode. Images with most pixels hidden
-    would otherwise make up a good third of the statistics that inference uses.
+    would otherwise make up a good third of the statistics that inference uses. Gradient checkpointing repeats forward
+    passes in the backward pass, where they would count a second time.
 
     Args:
-        module: Network whose batch norms are meant.
+        module: Network whose norms are meant.
         update: Whether running statistics are updated.
 
     Yields:
         Nothing.
     """
-    norms = [] if update else [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
+    norms = [] if update else norms_of(module)
     momenta = [norm.momentum for norm in norms]
-    counts = [None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone() for norm in norms]
+    counts = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
+    copies = torch._foreach_add(counts, 0) if counts else ()  # in one launch
     for norm in norms:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, momentum, count in zip(norms, momenta, counts, strict=True):
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-            if norm.num_batches_tracked is not None and count is not None:
-                norm.num_batches_tracked.copy_(count)
+        for count, copy in zip(counts, copies, strict=True):
+            count.copy_(copy)

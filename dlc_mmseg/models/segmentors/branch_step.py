@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
-from torch import Tensor
+from torch import Tensor, nn
+
+from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 
 
 def accumulate_branches(
-    model: BaseModel, branches: Iterator[dict[str, Tensor]], optim_wrapper: OptimWrapper
+    model: BaseModel, network: nn.Module, branches: Iterator[dict[str, Tensor]], optim_wrapper: OptimWrapper
 ) -> dict[str, Tensor]:
     """Back-propagate each branch as soon as it is computed.
 
@@ -19,6 +21,7 @@ def accumulate_branches(
 
     Args:
         model: The model whose `parse_losses` sums a branch.
+        network: The network that is trained; what its backward passes repeat does not enter running statistics.
         branches: Losses of the branches, computed lazily.
         optim_wrapper: The optimizer; gradient accumulation and mixed precision are its settings.
 
@@ -37,14 +40,15 @@ def accumulate_branches(
         log_vars.update(branch_log)
         if isinstance(loss, Tensor) and loss.requires_grad:
             totals.append(loss.detach())
-            optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-            optim_wrapper._inner_count -= 1  # counts calls, and iterations are meant
+            with running_statistics(network, update=False):
+                optim_wrapper.backward(optim_wrapper.scale_loss(loss))
+            _count(optim_wrapper, -1)  # it counted this call
     return {**log_vars, 'loss': torch.stack(totals).sum()}
 
 
 def update_parameters(optim_wrapper: OptimWrapper) -> None:
     """Count one iteration and, unless gradients are still accumulated, step the optimizer."""
-    optim_wrapper._inner_count += 1
+    _count(optim_wrapper, 1)
     if optim_wrapper.should_update():
         optim_wrapper.step()
         optim_wrapper.zero_grad()
@@ -52,5 +56,16 @@ def update_parameters(optim_wrapper: OptimWrapper) -> None:
 
 def drop_gradients(optim_wrapper: OptimWrapper) -> None:
     """Count one iteration without learning from it, nor from others accumulated for the same step."""
-    optim_wrapper._inner_count += 1
+    _count(optim_wrapper, 1)
     optim_wrapper.zero_grad()
+
+
+def _count(optim_wrapper: OptimWrapper, change: int) -> None:
+    """Change the number of iterations that gradient accumulation goes by.
+
+    `OptimWrapper.backward` raises it by one, which makes a loss an iteration; here an iteration has several. The
+    attribute is private, and no public way leads to it: `inner_count` only reads it, `initialize_count_status` wants
+    the number of all iterations, which the wrapper keeps to itself, and warns at each call, and `update_params` joins
+    the last backward pass and the step, between which all processes agree on whether gradients are finite.
+    """
+    optim_wrapper._inner_count += change

@@ -97,7 +97,7 @@ class BranchwiseSegmentor(WrappingSegmentor):
         with optim_wrapper.optim_context(self):
             batch = self.data_preprocessor(data, True)
         skips, buffers = self.non_finite_loss == 'skip', clone_buffers(self)
-        log = accumulate_branches(self, self.loss_branches(**batch), optim_wrapper)
+        log = accumulate_branches(self, self.student, self.loss_branches(**batch), optim_wrapper)
         problem = self._agree(log, optim_wrapper)
         if problem is None:
             update_parameters(optim_wrapper)
@@ -114,6 +114,9 @@ class BranchwiseSegmentor(WrappingSegmentor):
         self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
     ) -> dict[str, Tensor]:
         """All losses of one iteration in one graph, for callers that do not use `train_step`.
+
+        Networks with gradient checkpointing (``with_cp``) count batch norm statistics a second time in the caller's
+        backward pass, as in MMSegmentation; `train_step` keeps them from it.
 
         Args:
             inputs: ``source`` and ``target``, each (B, C, H, W), normalised.
@@ -163,9 +166,9 @@ class BranchwiseSegmentor(WrappingSegmentor):
         self.iteration += 1
 
     def train(self, mode: bool = True) -> BranchwiseSegmentor:
-        """Training mode for the student; the teacher stays as configured."""
+        """Training mode for the student; of the teacher, for norms that the student trains, if so configured."""
         super().train(mode)
-        set_teacher_mode(self.teacher, batch_statistics=mode and self.teacher_batch_statistics)
+        set_teacher_mode(self.teacher, self.student, batch_statistics=self.teacher_batch_statistics)
         return self
 
     def _agree(self, log: dict[str, Tensor], optim_wrapper: OptimWrapper) -> NonFinite | None:

@@ -222,7 +222,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         Returns:
             Labels, weights, logits and features.
         """
-        set_teacher_mode(self.teacher, batch_statistics=self.teacher_batch_statistics)
+        set_teacher_mode(self.teacher, self.student, batch_statistics=self.teacher_batch_statistics)
         size = images.shape[-2:]
         metas = [{'img_shape': size, 'ori_shape': size, 'pad_shape': tuple(size)} for _ in images]
         with recorded_features(self.teacher) as features:

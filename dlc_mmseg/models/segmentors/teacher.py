@@ -8,7 +8,8 @@ import torch
 from mmengine.model.wrappers import is_model_wrapper
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from dlc_mmseg.models.segmentors.batch_statistics import norms_of
 
 
 def make_teacher(student: EncoderDecoder) -> EncoderDecoder:
@@ -40,22 +41,32 @@ def update_teacher(
         iteration: The iteration t, a tensor of shape () on the networks' device (no host round trip).
         momentum: Share of the student in late iterations, in (0, 1].
         update_buffers: Whether buffers (batch norm statistics) are copied from the student; False leaves them to
-            the teacher's own forward passes.
+            the teacher's own forward passes, but for norms that the student keeps in evaluation mode.
     """
     share = (1.0 / (iteration.float() + 1.0)).clamp(min=momentum)
     averages = [parameter.data for parameter in teacher.parameters()]
     current = [parameter.data for parameter in student.parameters()]
     torch._foreach_mul_(averages, 1.0 - share)
     torch._foreach_add_(averages, torch._foreach_mul(current, share))
-    if update_buffers:
-        for average, buffer in zip(teacher.buffers(), student.buffers(), strict=True):
+    pairs = zip(norms_of(teacher), norms_of(student), strict=True)
+    copied = [(teacher, student)] if update_buffers else [(own, other) for own, other in pairs if not other.training]
+    for own, other in copied:
+        for average, buffer in zip(own.buffers(), other.buffers(), strict=True):
             average.copy_(buffer)
 
 
-def set_teacher_mode(teacher: nn.Module, *, batch_statistics: bool) -> None:
-    """Evaluation mode (no dropout, no stochastic depth), with batch norms on batch statistics if asked for."""
+def set_teacher_mode(teacher: nn.Module, student: nn.Module, *, batch_statistics: bool) -> None:
+    """Evaluation mode (no dropout, no stochastic depth), with norms on batch statistics if asked for.
+
+    Norms that the student keeps in evaluation mode (``norm_eval``, ``frozen_stages``, a frozen backbone) stay so:
+    otherwise both would be different functions of the same frozen weights.
+
+    Args:
+        teacher: Network whose mode is set.
+        student: Network of the same structure, in the mode that it trains in.
+        batch_statistics: Whether norms that the student trains use the statistics of each batch.
+    """
     teacher.eval()
     if batch_statistics:
-        for module in teacher.modules():
-            if isinstance(module, _BatchNorm):
-                module.train()
+        for norm, trained in zip(norms_of(teacher), norms_of(student), strict=True):
+            norm.train(trained.training)

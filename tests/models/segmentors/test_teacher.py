@@ -58,12 +58,27 @@ def test_teacher_shares_nothing_with_the_student():
     assert not teacher.training
 
 
-def test_batch_statistics_wake_batch_norms_only():
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5)).train()
-    set_teacher_mode(network, batch_statistics=True)
-    assert [part.training for part in network] == [False, True, False]
-    set_teacher_mode(network, batch_statistics=False)
-    assert not any(part.training for part in network)
+def test_batch_statistics_wake_norms_that_the_student_trains_only():
+    norms = nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.InstanceNorm2d(4, track_running_stats=True)
+    student = nn.Sequential(nn.Conv2d(3, 4, 1), *norms, nn.Dropout(0.5)).train()
+    student[2].eval()
+    teacher = copy.deepcopy(student)
+    set_teacher_mode(teacher.train(), student, batch_statistics=True)
+    assert [part.training for part in teacher] == [False, True, False, True, False]
+    set_teacher_mode(teacher.train(), student, batch_statistics=False)
+    assert not any(part.training for part in teacher)
+    set_teacher_mode(teacher.train(), student.eval(), batch_statistics=True)
+    assert not any(part.training for part in teacher)
+
+
+def test_statistics_that_the_student_does_not_train_are_its_own():
+    student = nn.Sequential(nn.BatchNorm2d(2), nn.BatchNorm2d(2)).train()
+    teacher = make_teacher(student)
+    for norm in student:
+        norm.running_mean.fill_(3.0)
+    student[1].eval()  # frozen after some iterations
+    update_teacher(teacher, student, torch.tensor(5), momentum=0.1, update_buffers=False)
+    assert [norm.running_mean.tolist() for norm in teacher] == [[0.0, 0.0], [3.0, 3.0]]
 
 
 def test_valid_pixels_follow_the_padding():
