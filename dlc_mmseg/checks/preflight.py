@@ -21,6 +21,7 @@ from dlc_mmseg.checks.folder_contents import check_folder
 from dlc_mmseg.checks.image_files import check_files, check_sizes
 from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.label_files import check_label_files, check_label_kinds, check_values, count_labels_of
+from dlc_mmseg.checks.losses import check_losses, check_pooled_norms
 from dlc_mmseg.checks.model_config import check_heads, check_names, check_parts
 from dlc_mmseg.checks.pipelines import Outputs, check_pipeline, check_training_sizes
 from dlc_mmseg.checks.report import Report, Track, one_line, silent
@@ -75,6 +76,9 @@ def check_config(
     check_equal_names(config, report)
     if model is None and not any(problem.where.startswith('model') for problem in report.errors):
         model = _build(config, report)
+    if model is not None:
+        check_losses(config, model, report)
+        check_pooled_norms(config, model, report)
     check_work_dir(config, model, report)
     check_starting_points(config, model, options.read_checkpoint, report)
     return report

@@ -51,6 +51,7 @@ def forward_corrected_cross_entropy(
     *,
     transition_mask: Tensor | None = None,
     weight: Tensor | None = None,
+    class_weight: Tensor | None = None,
     label_smoothing: float = 0.0,
     ce_weight: float = 1.0,
     ignore_index: int | None = 255,
@@ -71,6 +72,8 @@ def forward_corrected_cross_entropy(
             exact zeros and ones are fine. None means T = I.
         transition_mask: Boolean (B, H, W); where False the pixel's label is taken as true, i.e. T = I.
         weight: Weight of each pixel, (B, H, W).
+        class_weight: Weight of the pixels labelled with each class, (K,); pixels count the same in the mean whatever
+            theirs, as in MMSegmentation 0.x.
         label_smoothing: s in [0, 1].
         ce_weight: c in [0, 1]; at 1 label smoothing has no effect.
         ignore_index: Label value that contributes 0; None ignores no pixel.
@@ -92,6 +95,8 @@ def forward_corrected_cross_entropy(
     for name, value in (('label_smoothing', label_smoothing), ('ce_weight', ce_weight)):
         if not 0 <= value <= 1:
             raise ValueError(f'{name} is {value}: choose a number from 0 to 1')
+    if class_weight is not None and class_weight.shape != logits.shape[1:2]:
+        raise ValueError(f'class_weight has shape {tuple(class_weight.shape)}: give one for each of {logits.shape[1]}')
     flat, valid = _flat_labels(labels, logits.shape[1], ignore_index)
     mask = None if transition_mask is None else transition_mask.flatten(1).bool()
     with torch.autocast(logits.device.type, enabled=False):
@@ -101,6 +106,8 @@ def forward_corrected_cross_entropy(
         loss = loss.where(valid, 0)
         if weight is not None:
             loss = loss * weight.flatten(1).to(dtype)
+        if class_weight is not None:
+            loss = loss * class_weight.to(dtype)[flat]
     return _reduce(loss.view(labels.shape), valid, reduction)
 
 

@@ -371,3 +371,29 @@ def test_convexity_under_autocast_and_large_k():
 def test_regularisers_refuse_other_shapes(function):
     with pytest.raises(ValueError, match='transition has shape'):
         function(torch.ones(3))
+
+
+@pytest.mark.parametrize('reduction', ['mean', 'valid_mean', 'sum', 'none'])
+def test_class_weights_are_pixel_weights_by_label(reduction):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64)
+    labels, weight = torch.randint(3, (2, 4, 5), generator=generator), torch.rand(2, 4, 5, generator=generator)
+    labels[:, 0] = 255
+    class_weight = torch.tensor([0.5, 2.0, 0.0], dtype=torch.float64)
+    transition = torch.tensor([[0.8, 0.2, 0.0], [0.1, 0.9, 0.0], [0.0, 0.3, 0.7]])
+    settings = {'label_smoothing': 0.1, 'ce_weight': 0.5, 'reduction': reduction}
+    ours = forward_corrected_cross_entropy(
+        logits, labels, transition, weight=weight, class_weight=class_weight, **settings
+    )
+    by_pixel = weight * class_weight[labels.where(labels != 255, 0)]
+    expected = forward_corrected_cross_entropy(logits, labels, transition, weight=by_pixel, **settings)
+    torch.testing.assert_close(ours, expected)
+    plain = forward_corrected_cross_entropy(logits, labels, None, class_weight=class_weight, reduction='none')
+    theirs = torch.nn.functional.cross_entropy(logits, labels, class_weight, ignore_index=255, reduction='none')
+    torch.testing.assert_close(plain, theirs)
+
+
+def test_class_weights_of_another_number_are_refused():
+    logits, labels = torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long)
+    with pytest.raises(ValueError, match=r'class_weight has shape \(2,\): give one for each of 3'):
+        forward_corrected_cross_entropy(logits, labels, None, class_weight=torch.ones(2))

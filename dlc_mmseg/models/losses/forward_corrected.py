@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -23,6 +24,8 @@ class ForwardCorrectedCrossEntropyLoss(nn.Module):
     Args:
         label_smoothing: s in [0, 1]; takes effect where ``ce_weight`` is below 1 (DLC: 0.02).
         ce_weight: Share of the loss that is not smoothed, in [0, 1] (DLC: 0.8).
+        class_weight: Weight of the pixels labelled with each class, K numbers >= 0, or a file that
+            `mmengine.fileio.load` reads them from; the mean is not divided by it. None weighs all classes the same.
         reduction: 'mean' over all pixels, 'valid_mean' over pixels not ignored, 'sum' or 'none'.
         loss_weight: Factor on the result, >= 0.
         loss_name: Name in the log; MMEngine adds it to the total if it contains 'loss'.
@@ -33,12 +36,14 @@ class ForwardCorrectedCrossEntropyLoss(nn.Module):
     """
 
     transition: Tensor | None
+    class_weight: Tensor | None
 
     def __init__(
         self,
         *,
         label_smoothing: float = 0.0,
         ce_weight: float = 1.0,
+        class_weight: Sequence[float] | str | None = None,
         reduction: str = 'mean',
         loss_weight: float = 1.0,
         loss_name: str = 'loss_forward_corrected',
@@ -57,6 +62,8 @@ class ForwardCorrectedCrossEntropyLoss(nn.Module):
         self.reduction = reduction
         self.loss_weight = loss_weight
         self._loss_name = loss_name
+        weights = None if class_weight is None else _class_weight(class_weight)
+        self.register_buffer('class_weight', weights, persistent=False)
         fixed = None if transition is None else _fixed_transition(transition)
         self.register_buffer('transition', fixed, persistent=False)
 
@@ -97,12 +104,20 @@ class ForwardCorrectedCrossEntropyLoss(nn.Module):
             self.transition if transition is None else transition,
             transition_mask=transition_mask,
             weight=weight,
+            class_weight=self.class_weight,
             label_smoothing=self.label_smoothing,
             ce_weight=self.ce_weight,
             ignore_index=ignore_index,
             reduction=self.reduction if reduction_override is None else reduction_override,
         )
         return self.loss_weight * loss
+
+
+def _class_weight(given: Sequence[float] | str) -> Tensor:
+    weights = torch.as_tensor(get_class_weight(given), dtype=torch.float32)
+    if weights.dim() != 1 or not bool((weights >= 0).all()) or not bool(weights.isfinite().all()):
+        raise ValueError(f'class_weight is {given}: give a number >= 0 for each class')
+    return weights
 
 
 def _fixed_transition(rows: Sequence[Sequence[float]]) -> Tensor:

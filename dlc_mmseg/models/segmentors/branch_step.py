@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from dlc_mmseg.errors import UserError
 from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 
 
@@ -25,13 +27,16 @@ def accumulate_branches(
         branches: Losses of the branches, computed lazily.
         optim_wrapper: The optimizer; gradient accumulation and mixed precision are its settings.
 
+    Raises:
+        UserError: If a batch norm sees one value per channel: a head pools the only image of a batch.
+
     Returns:
         Scalars to log, with the sum of all branches under ``loss``.
     """
     log_vars: dict[str, Tensor] = {}
     totals = []
     while True:
-        with optim_wrapper.optim_context(model):
+        with optim_wrapper.optim_context(model), _named_batch_size():
             branch = next(branches, None)
         if branch is None:
             break
@@ -58,6 +63,19 @@ def drop_gradients(optim_wrapper: OptimWrapper) -> None:
     """Count one iteration without learning from it, nor from others accumulated for the same step."""
     _count(optim_wrapper, 1)
     optim_wrapper.zero_grad()
+
+
+@contextmanager
+def _named_batch_size() -> Iterator[None]:
+    """Say in terms of the config what PyTorch says of a batch norm that has nothing to average."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith('Expected more than 1 value per channel'):
+            raise
+        what = f'leaves a batch norm with one value per channel, as heads with global pooling do ({error})'
+        remedy = "set it to 2 or more, or take norm_cfg=dict(type='GN', num_groups=32) for that head"
+        raise UserError('train_dataloader.batch_size', what, remedy) from error
 
 
 def _count(optim_wrapper: OptimWrapper, change: int) -> None:

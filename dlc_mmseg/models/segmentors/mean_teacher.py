@@ -40,7 +40,9 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         strong_augmentation: Config of `StrongAugmentation` for mixed and masked images.
         feature_distance: Config of `FeatureDistance` on the source batch.
         target_loss: Config of a loss called as
-            ``loss(logits, labels, transition, transition_mask=..., weight=..., ignore_index=...)``.
+            ``loss(logits, labels, transition, transition_mask=..., weight=..., ignore_index=...)``. Of the losses of
+            a head only their ``loss_weight`` reaches target images: ``class_weight`` is given here as well, and a
+            ``sampler`` chooses pixels of the source alone.
         teacher_momentum: Share of the student in each late update of the teacher, in (0, 1].
         teacher_batch_statistics: Let the teacher's batch norms use the statistics of each batch and keep their own
             running ones, as the original implementation does; False copies the student's, which mix both domains.

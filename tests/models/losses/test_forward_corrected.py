@@ -132,3 +132,21 @@ def test_names():
 def test_wrong_arguments_are_named(arguments, match):
     with pytest.raises(ValueError, match=match):
         ForwardCorrectedCrossEntropyLoss(**arguments)
+
+
+@pytest.mark.parametrize('as_file', [False, True])
+def test_class_weights_of_the_config_or_of_a_file(as_file, tmp_path):
+    weights = [1.0, 0.0, 4.0]
+    (tmp_path / 'weights.json').write_text(str(weights), encoding='utf-8')
+    logits, labels = _batch()
+    given = str(tmp_path / 'weights.json') if as_file else weights
+    loss = MODELS.build({'type': 'ForwardCorrectedCrossEntropyLoss', 'class_weight': given})
+    expected = forward_corrected_cross_entropy(logits, labels, None, class_weight=torch.tensor(weights))
+    torch.testing.assert_close(loss(logits, labels), expected)
+    assert not loss.state_dict()  # checkpoints stay as they were
+
+
+@pytest.mark.parametrize('weights', [[1.0, -1.0], [float('nan'), 1.0], [[1.0]], 3.0])
+def test_class_weights_that_are_none_are_refused(weights):
+    with pytest.raises(ValueError, match=r'class_weight is .*: give a number >= 0 for each class'):
+        ForwardCorrectedCrossEntropyLoss(class_weight=weights)
