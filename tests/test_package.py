@@ -125,3 +125,20 @@ def test_imports_point_one_way(layer):
     assert files
     for path in files:
         assert own_imports(path) <= ALLOWED[layer] | {'errors', 'version'}, path
+
+
+ONLY_IN_FILES = {
+    'os.replace': 'atomic_writing.py',
+    'os.fsync': 'atomic_writing.py',
+    'fcntl.flock': 'locking.py',
+    'torch.load': 'safe_checkpoint.py',
+}
+
+
+def test_files_are_written_whole_locked_and_unpickled_in_one_place_each():
+    found = {}
+    for path in sorted((ROOT / 'dlc_mmseg').rglob('*.py')):
+        calls = (node for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))) if isinstance(node, ast.Call))
+        for name in {ast.unparse(call.func) for call in calls} & ONLY_IN_FILES.keys():
+            found.setdefault(name, []).append(path.relative_to(ROOT / 'dlc_mmseg').as_posix())
+    assert found == {name: [f'files/{place}'] for name, place in ONLY_IN_FILES.items()}

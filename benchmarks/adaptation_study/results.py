@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import cv2
 
 from adaptation_study.variants import VARIANTS
+from dlc_mmseg.files.atomic_writing import write_atomically
 
 
 class Run(NamedTuple):
@@ -98,12 +99,9 @@ class Result:
 
 def write_result(folder: Path, result: Result) -> Path:
     """Write a result's file, whole or not at all; its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f'{result.run.name}.json'
-    part = path.with_suffix('.part')
     lines = ',\n'.join(f' {json.dumps(name)}: {json.dumps(value)}' for name, value in asdict(result).items())
-    part.write_text(f'{{\n{lines}\n}}\n', encoding='utf-8')
-    part.replace(path)
+    write_atomically(path, f'{{\n{lines}\n}}\n'.encode())
     return path
 
 

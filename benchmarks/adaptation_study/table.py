@@ -72,14 +72,14 @@ def _figures(found: Sequence[Result], baseline: Mapping[int, float]) -> list[str
     errors = [result.transition[-1]['error'] for result in found if result.transition]
     return [
         ' / '.join(f'{result.last["mIoU"]:.2f}' for result in found),
-        *(spread([result.last[name] for result in found]) for name in ('mIoU', 'mF1', 'OA')),
-        spread([result.best_miou for result in found]),
-        spread(gains, sign='+'),
-        spread(errors, digits=3),
+        *(mean_and_deviation([result.last[name] for result in found]) for name in ('mIoU', 'mF1', 'OA')),
+        mean_and_deviation([result.best_miou for result in found]),
+        mean_and_deviation(gains, sign='+'),
+        mean_and_deviation(errors, digits=3),
     ]
 
 
-def spread(values: Sequence[float], *, digits: int = 2, sign: str = '') -> str:
+def mean_and_deviation(values: Sequence[float], *, digits: int = 2, sign: str = '') -> str:
     """Mean ± sample standard deviation; the value alone if there is one, nothing without any.
 
     Args:

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from torch import nn
 from dlc_mmseg.checks.model_config import parts
 from dlc_mmseg.checks.report import Report
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
-ReadCheckpoint = Callable[[str], dict[str, Any]]
 _MOMENTS = {'Adam': 2, 'AdamW': 2, 'NAdam': 2, 'RAdam': 2, 'SGD': 1, 'RMSprop': 1}
 
 
@@ -83,22 +83,20 @@ def _earlier_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for pattern in ('iter_*.pth', 'best_*.pth') for path in folder.glob(pattern))
 
 
-def check_starting_points(
-    config: Mapping[str, Any], model: nn.Module | None, read: ReadCheckpoint | None, report: Report
-) -> None:
+def check_starting_points(config: Mapping[str, Any], model: nn.Module | None, report: Report, *, full: bool) -> None:
     """Check ``load_from``, what ``resume`` would take, and local pre-trained weights.
 
     Args:
         config: The whole config.
         model: The built model; None compares no names.
-        read: Reads a checkpoint safely; None checks existence only.
         report: Receives what is wrong.
+        full: Read the tensors too, instead of what describes them.
     """
     load_from, resume = config.get('load_from'), bool(config.get('resume'))
     if load_from is not None:
-        checkpoint = _read(str(load_from), 'load_from', read, report)
+        checkpoint = _read(str(load_from), 'load_from', report, full=full)
     else:
-        checkpoint = _read_last(config, read, report) if resume else None
+        checkpoint = _read_last(config, report, full=full) if resume else None
     if checkpoint is not None and resume:
         _check_resumable(config, checkpoint, str(load_from or config.get('work_dir')), report)
     elif checkpoint is not None and model is not None:
@@ -106,10 +104,10 @@ def check_starting_points(
     for name, part in parts(config.get('model'), 'model'):
         weights = part.get('checkpoint')
         if part.get('type') == 'Pretrained' and isinstance(weights, str) and '://' not in weights:
-            _read(weights, f'{name}.checkpoint', read, report)
+            _read(weights, f'{name}.checkpoint', report, full=full)
 
 
-def _read(path: str, name: str, read: ReadCheckpoint | None, report: Report) -> dict[str, Any] | None:
+def _read(path: str, name: str, report: Report, *, full: bool) -> dict[str, Any] | None:
     path = os.path.expanduser(path)
     if '://' in path:
         return None
@@ -117,16 +115,14 @@ def _read(path: str, name: str, read: ReadCheckpoint | None, report: Report) -> 
         kind = 'is a folder' if os.path.isdir(path) else 'does not exist'
         report.error(path, f'{kind} ({name})', f'let {name} name a .pth file, or set it to None')
         return None
-    if read is None:
-        return None
     try:
-        return read(path)
+        return load_checkpoint_file(path, mmap=not full)
     except UserError as error:
         report.error(path, f'{error.what} ({name})', error.remedy)
         return None
 
 
-def _read_last(config: Mapping[str, Any], read: ReadCheckpoint | None, report: Report) -> dict[str, Any] | None:
+def _read_last(config: Mapping[str, Any], report: Report, *, full: bool) -> dict[str, Any] | None:
     """What ``--resume`` takes; where `ExactResumeHook` is used a broken checkpoint gives way to an earlier one."""
     work_dir = Path(str(config.get('work_dir') or '.'))
     note = work_dir / 'last_checkpoint'
@@ -144,7 +140,7 @@ def _read_last(config: Mapping[str, Any], read: ReadCheckpoint | None, report: R
     found = Report()
     checkpoint = None
     if os.path.isfile(path):
-        checkpoint = _read(path, f'named by {note}', read, found)
+        checkpoint = _read(path, f'named by {note}', found, full=full)
     else:
         what = f'names {path}, which does not exist'
         found.error(note, what, 'write the path of an earlier checkpoint into it, or name one in load_from')

@@ -11,13 +11,14 @@ from mmcv.transforms import LoadImageFromFile
 from numpy.typing import NDArray
 
 from dlc_mmseg.checks.domain_files import Domain
-from dlc_mmseg.checks.image_files import spread
+from dlc_mmseg.checks.image_files import SAMPLE
 from dlc_mmseg.checks.report import Report, Severity, Track, one_line, silent
 from dlc_mmseg.checks.stored_images import StoredImage, read_stored
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
 from dlc_mmseg.datasets.image_loading import LoadedImage, load_image
 from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile, check_raster_pipeline
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.functional.spread import spread
 
 _LEVELS = 64
 """Fewer different values than this, where the file has more, are called a loss of the image."""
@@ -58,7 +59,7 @@ def check_delivered(domain: Domain, report: Report, *, full: bool, track: Track 
     except UserError as error:
         report.error(error.where or domain.name, error.what, error.remedy)
     tiles = [tile for tile in domain.tiles if '://' not in tile.image]
-    chosen = tiles if full else spread(tiles)
+    chosen = tiles if full else spread(tiles, SAMPLE)
     found: defaultdict[str, list[tuple[str, Fault]]] = defaultdict(list)
     for tile in track(chosen, f'comparing with files: {domain.role}', len(chosen)):
         stored = read_stored(tile.image)

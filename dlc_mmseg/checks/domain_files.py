@@ -12,6 +12,8 @@ from mmseg.registry import DATASETS
 
 from dlc_mmseg.checks.report import Report, one_line
 from dlc_mmseg.datasets.domain import missing_files
+from dlc_mmseg.datasets.label_loading import loads_labels
+from dlc_mmseg.datasets.nesting import leaf_configs, pair_config
 from dlc_mmseg.datasets.split_file import encoding_fault, name_faults
 
 Role = Literal['source', 'target', 'validation']
@@ -92,18 +94,23 @@ def dataset_configs(config: Mapping[str, Any]) -> Iterator[tuple[Role, str, Mapp
     Yields:
         Role, field, and config of each dataset without datasets below it.
     """
-    name = 'train_dataloader.dataset'
-    train = (config.get('train_dataloader') or {}).get('dataset') or {}
-    while 'dataset' in train and 'source' not in train:
-        name, train = f'{name}.dataset', train['dataset']
-    if 'source' in train:
-        yield from _leaves('source', f'{name}.source', train['source'])
-        yield from _leaves('target', f'{name}.target', train.get('target') or {})
+    given: list[tuple[Role, str, Mapping[str, Any]]] = []
+    pair = pair_config(config)
+    train = (config.get('train_dataloader') or {}).get('dataset')
+    if pair is not None:
+        name, paired = pair
+        given += [
+            ('source', f'{name}.source', paired['source']),
+            ('target', f'{name}.target', paired.get('target') or {}),
+        ]
     elif train:
-        yield from _leaves('source', name, train)
+        given.append(('source', 'train_dataloader.dataset', train))
     validation = (config.get('val_dataloader') or {}).get('dataset')
     if validation:
-        yield from _leaves('validation', 'val_dataloader.dataset', validation)
+        given.append(('validation', 'val_dataloader.dataset', validation))
+    for role, field_name, dataset in given:
+        for leaf_name, leaf in leaf_configs(dataset, field_name):
+            yield role, leaf_name, leaf
 
 
 def image_paths(name: str, dataset: Mapping[str, Any]) -> list[str]:
@@ -116,18 +123,8 @@ def image_paths(name: str, dataset: Mapping[str, Any]) -> list[str]:
     Returns:
         Their paths; none of a dataset that cannot be built or listed.
     """
-    built = [_build(role, field, leaf, Report()) for role, field, leaf in _leaves('validation', name, dataset)]
+    built = [_build('validation', field_name, leaf, Report()) for field_name, leaf in leaf_configs(dataset, name)]
     return [info['img_path'] for domain in built if domain is not None for info in _infos(domain, Report())]
-
-
-def _leaves(role: Role, name: str, dataset: Mapping[str, Any]) -> Iterator[tuple[Role, str, Mapping[str, Any]]]:
-    if 'datasets' in dataset:
-        for index, part in enumerate(dataset['datasets']):
-            yield from _leaves(role, f'{name}.datasets.{index}', part)
-    elif 'dataset' in dataset:
-        yield from _leaves(role, f'{name}.dataset', dataset['dataset'])
-    else:
-        yield role, name, dataset
 
 
 def _build(role: Role, name: str, config: Mapping[str, Any], report: Report) -> Domain | None:
@@ -154,7 +151,7 @@ def _build(role: Role, name: str, config: Mapping[str, Any], report: Report) -> 
 def _pipeline(role: Role, config: Mapping[str, Any]) -> list[Any]:
     """Transforms of the dataset; those of a target load no labels (`PairedDomainDataset` sees to it)."""
     steps = list(config.get('pipeline') or [])
-    return [step for step in steps if role != 'target' or 'LoadAnnotations' not in str(step.get('type'))]
+    return [step for step in steps if role != 'target' or not loads_labels(step)]
 
 
 def _join(config: Mapping[str, Any], path: str | None) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 from PIL import Image
 
 from dlc_mmseg.checks.domain_files import Domain, Tile
-from dlc_mmseg.checks.image_files import spread
+from dlc_mmseg.checks.image_files import SAMPLE
 from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.report import Report
+from dlc_mmseg.functional.spread import spread
 
 Headers = Mapping[str, Header]
 _CANDIDATES = 32
@@ -88,7 +89,7 @@ def _check_paths(domain: Domain, source: Sequence[Tile], report: Report) -> bool
 
 def _check_content(domain: Domain, source: Sequence[Tile], headers: Headers, report: Report, *, full: bool) -> None:
     """Same bytes under another name; without `full` a few images, each compared with a few of equal length."""
-    tiles = domain.tiles if full else spread(domain.tiles)
+    tiles = domain.tiles if full else spread(domain.tiles, SAMPLE)
     by_length: defaultdict[int, list[Tile]] = defaultdict(list)
     for tile in source:
         if tile.image in headers:

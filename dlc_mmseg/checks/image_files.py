@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 from dlc_mmseg.checks.domain_files import Domain, Tile
 from dlc_mmseg.checks.image_headers import Header, decode_fault, read_headers, threads
 from dlc_mmseg.checks.report import Report, Track, silent
+from dlc_mmseg.functional.spread import spread
 
-Item = TypeVar('Item')
-_SAMPLE = 8
+SAMPLE = 8
+"""Images of a domain that are looked into where not all are."""
 
 
 def check_files(domain: Domain, report: Report, *, full: bool, track: Track = silent) -> dict[str, Header]:
@@ -36,7 +35,7 @@ def check_files(domain: Domain, report: Report, *, full: bool, track: Track = si
     headers = read_headers([*images, *labels], f'reading headers: {domain.role}', track)
     faults = {path: header.fault for path, header in headers.items() if header.fault}
     doubtful = [path for path, header in headers.items() if header.size and not header.complete]
-    chosen = images if full else spread(images)
+    chosen = images if full else spread(images, SAMPLE)
     decodable = [path for path in dict.fromkeys([*doubtful, *chosen]) if path in headers and headers[path].size]
     with ThreadPoolExecutor(threads()) as pool:
         results = track(pool.map(decode_fault, decodable), f'decoding: {domain.role} images', len(decodable))
@@ -80,21 +79,6 @@ def check_sizes(domain: Domain, headers: dict[str, Header], report: Report) -> N
         'cut images and labels alike, or restore the file that was replaced',
     )
     domain.tiles = [tile for tile in domain.tiles if tile not in unequal]
-
-
-def spread(items: Iterable[Item], number: int = _SAMPLE) -> list[Item]:
-    """A few items, evenly spread.
-
-    Args:
-        items: What to choose from.
-        number: Most items to return.
-
-    Returns:
-        The first, the last and some between.
-    """
-    items = list(items)
-    last = len(items) - 1
-    return [items[index] for index in sorted({round(i * last / max(number - 1, 1)) for i in range(number)}) if items]
 
 
 def _fits(tile: Tile, headers: dict[str, Header]) -> bool:

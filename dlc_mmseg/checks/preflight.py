@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from dlc_mmseg.checks.channels import check_channels
-from dlc_mmseg.checks.checkpoints import ReadCheckpoint, check_starting_points, check_work_dir
+from dlc_mmseg.checks.checkpoints import check_starting_points, check_work_dir
 from dlc_mmseg.checks.classes import check_classes, check_palettes
 from dlc_mmseg.checks.delivered_images import check_delivered
 from dlc_mmseg.checks.domain_files import Domain, list_domains
@@ -36,16 +36,14 @@ class Options:
     """How thorough the checks are.
 
     Attributes:
-        full: Decode every image and count every label, instead of all headers and a sample.
+        full: Decode every image, count every label and read checkpoints whole, instead of all headers and a sample.
         keep_statistics: Count all source labels that rare class sampling will need, and keep the counts beside them,
             so that the dataset need not count again.
-        read_checkpoint: Reads a checkpoint safely; None looks no further than whether it exists.
         track: Shows progress.
     """
 
     full: bool = False
     keep_statistics: bool = False
-    read_checkpoint: ReadCheckpoint | None = None
     track: Track = silent
 
 
@@ -80,7 +78,7 @@ def check_config(
         check_losses(config, model, report)
         check_pooled_norms(config, model, report)
     check_work_dir(config, model, report)
-    check_starting_points(config, model, options.read_checkpoint, report)
+    check_starting_points(config, model, report, full=options.full)
     return report
 
 

@@ -19,8 +19,10 @@ from dlc_mmseg.datasets.class_statistics import (
 from dlc_mmseg.datasets.label_encoding import class_counts
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling, sampling_settings
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.functional.spread import spread
 
 FIELD = 'train_dataloader.dataset.rare_class_sampling'
+_COMPARED = 5  # tiles that are counted again to see whether a statistics file is theirs
 
 
 def read_settings(dataset: Mapping[str, Any], report: Report) -> RareClassSampling | None:
@@ -105,7 +107,7 @@ def _match(
             what = f'says {name} has {entries[name].size} pixels, it has {header.size} (height, width)'
             report.error(path, what, remedy)
             return False
-    for name in list(tiles)[:: max(1, len(tiles) // 4)]:
+    for name in spread(list(tiles), _COMPARED):
         try:
             counted = count_tile(str(tiles[name].label))
         except UserError:

@@ -13,7 +13,6 @@ from dlc_mmseg.checks import Options, Report, check_config, printable
 from dlc_mmseg.commands._config_file import read_config
 from dlc_mmseg.commands._progress import progress_bar
 from dlc_mmseg.errors import UserError
-from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
 _EPILOG = """One line per problem: file or field, what is wrong, what to do. Exit status 2 if there are errors, else 0.
 
@@ -53,11 +52,7 @@ def run(args: argparse.Namespace) -> None:
     if args.work_dir or not config.get('work_dir'):
         config.work_dir = args.work_dir or str(Path('work_dirs', args.config.stem))
     init_default_scope(config.get('default_scope') or 'mmseg')
-    options = Options(
-        full=not args.quick,
-        read_checkpoint=lambda path: load_checkpoint_file(path, mmap=args.quick),
-        track=progress_bar,
-    )
+    options = Options(full=not args.quick, track=progress_bar)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of model parts that are built: they come again in training
         report = check_config(config.to_dict(), options)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dlc_mmseg.deploy.legacy.checkpoint_files import convert_checkpoint
 from dlc_mmseg.deploy.legacy.conversion import Conversion
-from dlc_mmseg.deploy.legacy.converting import convert_checkpoint
 
 _EPILOG = """examples:
   dlc-mmseg convert-checkpoint release.pth converted.pth --config configs/dlc_potirrg2vai.py

@@ -8,21 +8,21 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from dlc_mmseg.converters.sources import TileSource
 from dlc_mmseg.datasets.class_statistics import STATISTICS_FILE_NAME, TileStatistics, write_class_statistics
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.atomic_writing import remove_leftovers, write_atomically
+from dlc_mmseg.files.locking import try_lock
 
 RECORD = 'conversion.json'
 _FORMAT = 'dlc_mmseg conversion'
 _VERSION = 1
 
 
-def _write_atomically(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding='utf-8')
-    os.replace(temporary, path)
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -38,23 +38,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _locked(path: Path) -> Iterator[None]:
     """Keeps a second conversion into the same folder out; the system lifts the lock of a killed one."""
     with path.open('a') as file:
-        if not _lock(file):
+        if not try_lock(file):
             raise UserError(path.parent, 'another conversion is writing there', 'wait for it or stop it')
         yield
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # file systems without locks
-        return True
-    return True
 
 
 class OutputFolder:
@@ -144,7 +130,7 @@ class OutputFolder:
             if entry.name != '.lock':
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self._marks.mkdir()
-        _write_atomically(record, {'settings': self._settings})
+        _write_json(record, {'settings': self._settings})
 
     def _accepts(self, tile: str, mark: dict[str, Any]) -> bool:
         return tile in self._sources and self._sources[tile].matches(mark.get('source', {}))
@@ -184,7 +170,7 @@ class OutputFolder:
         """
         files = {name: [list(entry.size), entry.counts] for name, entry in statistics.items()}
         record = self._sources[tile].record()
-        _write_atomically(self._marks / f'{tile}.json', {'source': record, 'files': files})
+        _write_json(self._marks / f'{tile}.json', {'source': record, 'files': files})
 
     def commit(self) -> None:
         """Write class statistics and the record, then give the folder its final name.
@@ -200,9 +186,10 @@ class OutputFolder:
                 statistics.setdefault(self._sources[tile].split, {})[name] = entry
         for split, files in statistics.items():
             write_class_statistics(self._partial / 'ann_dir' / split / STATISTICS_FILE_NAME, files)
+        remove_leftovers(self._partial)
         tiles = {tile: mark['source'] for tile, mark in marks.items()}
         record = {'format': _FORMAT, 'version': _VERSION, 'settings': self._settings, 'tiles': tiles}
-        _write_atomically(self._partial / RECORD, record)
+        _write_json(self._partial / RECORD, record)
         try:
             os.rename(self._partial, self.folder)
         except OSError as error:

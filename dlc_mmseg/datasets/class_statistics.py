@@ -14,7 +14,6 @@ import errno
 import json
 import logging
 import os
-import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +25,7 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.atomic_writing import remove_leftovers, write_atomically
 
 STATISTICS_FILE_NAME = 'class_statistics.json'
 _FORMAT = 'dlc_mmseg class statistics'
@@ -112,15 +112,9 @@ def write_class_statistics(path: str | os.PathLike[str], files: Mapping[str, Til
         name: {'size': list(files[name].size), 'counts': {str(k): v for k, v in files[name].counts.items()}}
         for name in sorted(files)
     }
-    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
-    try:
-        with temporary.open('w', encoding='utf-8') as stream:
-            json.dump({'format': _FORMAT, 'version': _VERSION, 'files': entries}, stream, ensure_ascii=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = {'format': _FORMAT, 'version': _VERSION, 'files': entries}
+    remove_leftovers(path.parent)
+    write_atomically(path, json.dumps(content, ensure_ascii=False).encode())
 
 
 def read_class_statistics(path: str | os.PathLike[str]) -> dict[str, TileStatistics]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mmcv.transforms import LoadAnnotations
-from mmengine.dataset import Compose
-from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
+from dlc_mmseg.datasets.nesting import changed_configs, leaf_datasets
 from dlc_mmseg.datasets.split_file import encoding_fault, name_faults
 from dlc_mmseg.errors import UserError
 
@@ -52,37 +50,6 @@ def build_domain(dataset: Mapping[str, Any] | Any, domain: str) -> Any:
         )
     _check_images(built, domain)
     return built
-
-
-def leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """Datasets that list files, below any wrappers.
-
-    Args:
-        dataset: A built dataset.
-
-    Yields:
-        Each dataset without a dataset below it.
-    """
-    if hasattr(dataset, 'datasets'):
-        for part in dataset.datasets:
-            yield from leaf_datasets(part)
-    elif hasattr(dataset, 'dataset'):
-        yield from leaf_datasets(dataset.dataset)
-    else:
-        yield dataset
-
-
-def drop_label_loading(dataset: Any) -> None:
-    """Take `LoadAnnotations` out of a dataset's pipeline: labels of the target are never read in training.
-
-    Args:
-        dataset: A built dataset; changed in place.
-    """
-    for leaf in leaf_datasets(dataset):
-        kept = [step for step in leaf.pipeline.transforms if not isinstance(step, LoadAnnotations)]
-        if len(kept) < len(leaf.pipeline.transforms):
-            leaf.pipeline = Compose(kept)
-            print_log('LoadAnnotations left out of the target pipeline: its labels stay unseen', logger='current')
 
 
 def missing_files(paths: Iterable[str]) -> list[str]:
@@ -140,12 +107,7 @@ def first_item(dataset: Any, domain: str) -> dict[str, Any]:
 
 
 def _build_lazily(config: Mapping[str, Any]) -> Any:
-    config = dict(config)
-    if 'datasets' in config:
-        config['datasets'] = [_build_lazily(part) for part in config['datasets']]
-    elif 'dataset' in config:
-        config['dataset'] = _build_lazily(config['dataset'])
-    return DATASETS.build({**config, 'lazy_init': True})
+    return DATASETS.build(changed_configs(config, lambda part: {**part, 'lazy_init': True}))
 
 
 def _check_folders(leaf: Any, domain: str) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from dlc_mmseg.datasets.domain import build_domain, drop_label_loading, first_item, leaf_datasets
+from dlc_mmseg.datasets.domain import build_domain, first_item
 from dlc_mmseg.datasets.draw_randomness import Stream, draw_generator, isolated_randomness, shuffled_index
+from dlc_mmseg.datasets.label_loading import drop_label_loading
+from dlc_mmseg.datasets.nesting import leaf_datasets
 from dlc_mmseg.datasets.paired_sampler import Draw
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampler, RareClassSampling, RareDraw, sampling_settings
 from dlc_mmseg.datasets.raster_loading import check_raster_pipeline

@@ -13,9 +13,11 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 
 from dlc_mmseg.datasets.class_statistics import TileStatistics, count_tile, load_class_statistics
-from dlc_mmseg.datasets.domain import leaf_datasets, missing_files
+from dlc_mmseg.datasets.domain import missing_files
 from dlc_mmseg.datasets.label_encoding import check_label_values, class_counts, zero_based_label_hint
+from dlc_mmseg.datasets.nesting import leaf_datasets
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.functional.spread import spread_indices
 
 
 class LabelledTile(NamedTuple):
@@ -90,8 +92,7 @@ def count_sample(dataset: Any, number: int) -> list[LabelledTile]:
     Raises:
         UserError: If a label image cannot be read.
     """
-    indices = sorted({index * len(dataset) // number for index in range(number)})
-    infos = [dataset.get_data_info(index) for index in indices]
+    infos = [dataset.get_data_info(index) for index in spread_indices(len(dataset), number)]
     return [LabelledTile(info, count_tile(info['seg_map_path'])) for info in infos]
 
 

@@ -11,8 +11,8 @@ from dlc_mmseg.engine.pseudo_label_weight_hook import PseudoLabelWeightHook
 from dlc_mmseg.engine.run_summary_hook import RunSummaryHook
 from dlc_mmseg.engine.student_optimizer import StudentOptimWrapperConstructor
 from dlc_mmseg.engine.transition_hook import TransitionMatrixHook
-from dlc_mmseg.files.atomic_writing import register_atomic_backend
 from dlc_mmseg.files.checkpoint_loaders import register_safe_loaders
+from dlc_mmseg.files.local_backend import register_atomic_backend
 
 __all__ = [
     'BandStatisticsHook',

@@ -22,7 +22,6 @@ from dlc_mmseg.checks.equal_names import REMEDY, equal_names
 from dlc_mmseg.checks.report import Problem, one_line
 from dlc_mmseg.engine.console import quiet_console
 from dlc_mmseg.errors import UserError
-from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
 Mode = Literal['quick', 'full', 'off']
 
@@ -206,11 +205,7 @@ class PreflightRunner(Runner):
 def _try_check(config: Mapping[str, Any], mode: Mode, model: nn.Module | None) -> Report:
     """Check and log warnings. A mistake in the checks themselves stops nothing."""
     started = time.monotonic()
-    options = Options(
-        full=mode == 'full',
-        keep_statistics=True,
-        read_checkpoint=lambda path: load_checkpoint_file(path, mmap=True),
-    )
+    options = Options(full=mode == 'full', keep_statistics=True)
     try:
         report = check_config(config, options, model=model)
     except Exception as error:  # noqa: BLE001

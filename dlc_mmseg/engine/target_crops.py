@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlc_mmseg.engine.iteration_randomness import kept_randomness, seed_iteration
-from dlc_mmseg.engine.true_confusion import label_map, spread
+from dlc_mmseg.engine.true_confusion import label_map
+from dlc_mmseg.functional.spread import spread_indices
 
 
 class TargetCrop(NamedTuple):
@@ -38,7 +39,7 @@ def target_crops(dataset: Any, count: int, size: int) -> Iterator[TargetCrop]:
     Yields:
         The crops.
     """
-    for index in spread(len(dataset), count):
+    for index in spread_indices(len(dataset), count):
         with kept_randomness():
             seed_iteration(0, 0, index)
             item = dataset[index]

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from dlc_mmseg.engine.labelled_target import labelled_target
 from dlc_mmseg.engine.matrix_pictures import Confusion, draw_matrices
-from dlc_mmseg.engine.true_confusion import count_teacher_confusion, spread
+from dlc_mmseg.engine.true_confusion import count_teacher_confusion
 from dlc_mmseg.functional.confusion import precision_matrix, transition_error, true_transition
+from dlc_mmseg.functional.spread import spread_indices
 from dlc_mmseg.functional.transition import log_volume
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 from dlc_mmseg.models.segmentors.teacher import unwrapped
@@ -101,7 +102,7 @@ class TransitionMatrixHook(Hook):
         """Confusion of the teacher's labels on the labelled images, each process a part of them; 0 where unknown."""
         counts = torch.zeros(model.num_classes, model.num_classes, dtype=torch.long)
         if self._dataset is not None:
-            indices = spread(len(self._dataset), self.num_images)[runner.rank :: runner.world_size]
+            indices = spread_indices(len(self._dataset), self.num_images)[runner.rank :: runner.world_size]
             counts = count_teacher_confusion(model, self._dataset, indices).to(model.iteration.device)
             all_reduce(counts)
         return counts.cpu()

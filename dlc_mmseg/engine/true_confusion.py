@@ -86,10 +86,3 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
-
-
-def spread(count: int, limit: int | None) -> Sequence[int]:
-    """Indices of at most ``limit`` of ``count`` items, evenly spread and with both ends; None takes all."""
-    if limit is None or limit >= count:
-        return range(count)
-    return [round(position * (count - 1) / max(limit - 1, 1)) for position in range(limit)]

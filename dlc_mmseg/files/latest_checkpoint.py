@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from dlc_mmseg.errors import UserError
-from dlc_mmseg.files.atomic_writing import PART_SUFFIX, write_atomically
+from dlc_mmseg.files.atomic_writing import remove_leftovers, write_atomically
 
 
 def is_complete(path: Path) -> bool:
@@ -38,8 +38,7 @@ def choose_latest(folder: Path) -> Path | None:
     Raises:
         UserError: If the folder has checkpoints, but none that is complete.
     """
-    for leftover in folder.glob(f'.*{PART_SUFFIX}'):
-        leftover.unlink(missing_ok=True)
+    remove_leftovers(folder)
     record = folder / 'last_checkpoint'
     text = record.read_text(errors='replace').strip() if record.is_file() else ''
     if '://' in text:

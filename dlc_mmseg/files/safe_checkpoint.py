@@ -43,7 +43,11 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu', *, mmap: b
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(path, 'no such checkpoint', 'give the .pth file that training wrote to its work_dir')
+        raise UserError(
+            path,
+            'no such checkpoint',
+            'give the path of a checkpoint file, such as the .pth that training writes to its work_dir',
+        )
     if is_trusted(path):
         print_log(f'{path}: trusted by {TRUSTED_VARIABLE}, may run code', logger='current', level=logging.WARNING)
         return _as_dict(path, torch.load(path, map_location=map_location, weights_only=False))

@@ -24,7 +24,7 @@ from adaptation_study.results import (
     write_result,
 )
 from adaptation_study.running import Place, RunFailedError, _claimed, gather
-from adaptation_study.table import BEGIN, END, format_tables, notes, spread, update_readme
+from adaptation_study.table import BEGIN, END, format_tables, mean_and_deviation, notes, update_readme
 from adaptation_study.variants import DATA, VARIANTS, compose, fingerprint, with_absolute_paths
 from mmengine.config import Config
 from PIL import Image
@@ -290,10 +290,10 @@ def test_tables_of_both_data_sets_stand_below_each_other():
 
 
 def test_spread():
-    assert spread([]) == ''
-    assert spread([2.0], sign='+') == '+2.00'
-    assert spread([1.0, 2.0, 3.0], digits=1) == '2.0 ± 1.0'
-    assert spread([-1.0, -1.0], sign='+') == '-1.00 ± 0.00'
+    assert mean_and_deviation([]) == ''
+    assert mean_and_deviation([2.0], sign='+') == '+2.00'
+    assert mean_and_deviation([1.0, 2.0, 3.0], digits=1) == '2.0 ± 1.0'
+    assert mean_and_deviation([-1.0, -1.0], sign='+') == '-1.00 ± 0.00'
 
 
 def test_notes_name_missing_seeds_and_mixed_code():

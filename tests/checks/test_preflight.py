@@ -20,7 +20,6 @@ from tiny_run import run_config, write_pair
 
 from dlc_mmseg.checks import Options, Report, check_config, checkpoints, schedule
 from dlc_mmseg.datasets import compute_class_statistics, read_class_statistics
-from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
 
 @pytest.fixture(scope='module')
@@ -40,9 +39,7 @@ def pair(valid, tmp_path):
 
 
 def check(config: Config, model: Any = None, *, full: bool = False, **options: Any) -> Report:
-    return check_config(
-        deepcopy(config.to_dict()), Options(full=full, read_checkpoint=load_checkpoint_file, **options), model=model
-    )
+    return check_config(deepcopy(config.to_dict()), Options(full=full, **options), model=model)
 
 
 def lines(report: Report) -> str:

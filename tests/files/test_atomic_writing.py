@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import stat
 from pathlib import Path
 
 import pytest
-import torch
-from mmengine.fileio import get_file_backend, put, put_text
-from mmengine.runner import save_checkpoint
+from PIL import Image
 
-from dlc_mmseg.files.atomic_writing import AtomicLocalBackend, write_atomically
+from dlc_mmseg.files.atomic_writing import PART_SUFFIX, atomic_writer, remove_leftovers, write_atomically
 
 
 def test_new_content_takes_the_place_of_the_old(tmp_path):
@@ -55,15 +54,51 @@ def test_links_and_devices_stay_what_they_are(tmp_path):
     assert not Path(os.devnull).is_file()
 
 
-def test_mmengine_writes_this_way(tmp_path, monkeypatch):
-    assert isinstance(get_file_backend(tmp_path / 'a.pth'), AtomicLocalBackend)
-    save_checkpoint({'state_dict': {'a': torch.ones(2)}}, str(tmp_path / 'a.pth'))
-    put_text('Grüße', tmp_path / 'a.txt')
-    put(b'x', tmp_path / 'b.txt')
-    assert torch.load(tmp_path / 'a.pth', weights_only=True)['state_dict']['a'].tolist() == [1.0, 1.0]
-    assert (tmp_path / 'a.txt').read_text(encoding='utf-8') == 'Grüße'
-    kept = (tmp_path / 'a.pth').read_bytes()
-    monkeypatch.setattr(os, 'replace', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+def test_a_stream_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / 'new' / 'x.tif'
+    with atomic_writer(path) as file:
+        Image.new('RGB', (40, 30), (1, 2, 3)).save(file, format='TIFF', compression='tiff_lzw')
+        assert not path.exists()
+    assert Image.open(path).getpixel((39, 29)) == (1, 2, 3)
+    before = path.read_bytes()
+
+    def interrupted():
+        with atomic_writer(path) as file:
+            file.write(b'half')
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        save_checkpoint({'state_dict': {}}, str(tmp_path / 'a.pth'))
-    assert (tmp_path / 'a.pth').read_bytes() == kept
+        interrupted()
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ['x.tif']
+
+
+def test_a_folder_cannot_be_written_over(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        write_atomically(tmp_path, b'x')
+
+
+def write_slowly(path: Path, started, finish) -> None:
+    with atomic_writer(path) as file:
+        file.write(b'x')
+        started.set()
+        finish.wait()
+
+
+def test_leftovers_of_killed_processes_go_and_files_being_written_stay(tmp_path):
+    context, children = multiprocessing.get_context('fork'), {}
+    for name in ('killed.bin', 'running.bin'):
+        started, finish = context.Event(), context.Event()
+        children[name] = context.Process(target=write_slowly, args=(tmp_path / name, started, finish))
+        children[name].start()
+        assert started.wait(60)
+    children['killed.bin'].kill()
+    children['killed.bin'].join()
+    assert len(list(tmp_path.glob(f'.*{PART_SUFFIX}'))) == 2
+    remove_leftovers(tmp_path)
+    (left,) = tmp_path.glob(f'.*{PART_SUFFIX}')
+    assert left.name.startswith('.running.bin.')
+    finish.set()
+    children['running.bin'].join()
+    assert os.listdir(tmp_path) == ['running.bin']
+    remove_leftovers(tmp_path / 'nowhere')

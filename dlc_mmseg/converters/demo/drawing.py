@@ -19,7 +19,6 @@ drawn.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -37,13 +36,14 @@ from dlc_mmseg.converters.isprs_labels import COLOURS
 from dlc_mmseg.converters.potsdam import POTSDAM
 from dlc_mmseg.converters.vaihingen import VAIHINGEN
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.atomic_writing import atomic_writer, remove_leftovers, write_atomically
 
 MARKER = 'demo_data.json'
 FORMAT = 'dlc_mmseg demo data'
 
 
 @dataclass(frozen=True, kw_only=True)
-class Domain:
+class DrawnDataset:
     """One of the two drawn data sets.
 
     Args:
@@ -71,7 +71,7 @@ class Domain:
         return [f'{self.name}/{path.format(tile)}' for path in (self.irrg, self.label, self.rgb) if path]
 
 
-SOURCE = Domain(
+SOURCE = DrawnDataset(
     name='potsdam',
     town=demo_domains.POTSDAM_TOWN,
     camera=demo_domains.POTSDAM_CAMERA,
@@ -81,7 +81,7 @@ SOURCE = Domain(
     label='5_Labels_all/top_potsdam_{}_label.tif',
     rgb='2_Ortho_RGB/top_potsdam_{}_RGB.tif',
 )
-TARGET = Domain(
+TARGET = DrawnDataset(
     name='vaihingen',
     town=demo_domains.VAIHINGEN_TOWN,
     camera=demo_domains.VAIHINGEN_CAMERA,
@@ -130,11 +130,11 @@ class DemoOptions:
                 '--potsdam_tiles and --vaihingen_tiles', 'are all 0: no tiles to draw', 'give one of them at least 1'
             )
 
-    def counts(self) -> list[tuple[Domain, tuple[int, int]]]:
+    def counts(self) -> list[tuple[DrawnDataset, tuple[int, int]]]:
         """Domains with their number of training and validation tiles."""
         return [(SOURCE, self.potsdam_tiles), (TARGET, self.vaihingen_tiles)]
 
-    def tiles(self) -> list[tuple[Domain, str]]:
+    def tiles(self) -> list[tuple[DrawnDataset, str]]:
         """Tiles to draw."""
         return [
             (domain, tile)
@@ -144,7 +144,7 @@ class DemoOptions:
         ]
 
 
-def draw_tile(domain: Domain, tile: str, options: DemoOptions) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def draw_tile(domain: DrawnDataset, tile: str, options: DemoOptions) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw one tile.
 
     Returns:
@@ -188,6 +188,8 @@ def _claim(out_dir: Path, options: DemoOptions) -> None:
         for path in _every_path():
             if path not in wanted:
                 (out_dir / path).unlink(missing_ok=True)
+        for folder in {(out_dir / path).parent for path in [MARKER, *_every_path()]}:
+            remove_leftovers(folder)
     except OSError as error:
         raise UserError(
             f'--out_dir {out_dir}', f'cannot be written ({error.strerror})', 'name another folder'
@@ -201,7 +203,7 @@ def _claim(out_dir: Path, options: DemoOptions) -> None:
         'ground_sampling': {d.name: d.ground_sampling * options.coarsening for d in (SOURCE, TARGET)},
         'files': sorted(wanted),
     }
-    marker.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+    write_atomically(marker, (json.dumps(content, indent=1) + '\n').encode())
 
 
 def _is_marker(path: Path) -> bool:
@@ -223,7 +225,5 @@ def _every_path() -> Iterable[str]:
 
 def _write_tiff(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write (H, W, 3) as TIFF; the file appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
-    Image.fromarray(picture).save(partial, format='TIFF', compression='tiff_lzw')
-    os.replace(partial, path)
+    with atomic_writer(path) as file:
+        Image.fromarray(picture).save(file, format='TIFF', compression='tiff_lzw')

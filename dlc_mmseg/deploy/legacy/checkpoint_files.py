@@ -1,8 +1,7 @@
-"""Reading checkpoints that may come from anywhere, and writing them so that none is ever half there."""
+"""Checkpoints of the original implementations, converted from file to file."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,44 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dlc_mmseg.deploy.legacy.conversion import Conversion, convert_state_dict
+from dlc_mmseg.deploy.legacy.target_model import build_model
 from dlc_mmseg.errors import UserError
-from dlc_mmseg.files.plain_pickle import plain, stand_ins
+from dlc_mmseg.files.atomic_writing import atomic_writer
+from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.version import __version__
 
 
+def convert_checkpoint(source: Path, destination: Path, config: Path | None = None) -> Conversion:
+    """Convert a file.
+
+    Args:
+        source: A checkpoint of DLC, MIC, HRDA or DAFormer, or SegFormer's ImageNet weights. It may come from
+            anywhere: only tensors and plain values are read, no code in it is run (see `load_checkpoint_file`).
+        destination: The file to write; an older one is replaced when all of the new one is on disk.
+        config: Config of the model that shall load it, whose every tensor must be filled; None reads the
+            architecture from the source.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UserError: If the source cannot be read, holds a key that nothing knows, or does not fit.
+    """
+    state, meta = read_checkpoint(source)
+    model = None if config is None else build_model(config)
+    try:
+        conversion = convert_state_dict(state, model, iteration=meta.get('iter', 0))
+    except UserError as error:
+        what = error.what if error.where is None else f'{error.where}: {error.what}'
+        raise UserError(source, what, error.remedy) from error
+    meta.update(converted_from=source.name, architecture=conversion.architecture, dropped=conversion.dropped)
+    write_checkpoint(destination, conversion.state, meta)
+    return conversion
+
+
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and description of a checkpoint; no code in the file is run.
+    """Tensors and description of a checkpoint; no code in the file is run (see `load_checkpoint_file`).
 
     Args:
         path: A file written by `torch.save`: a state dict, or a dict with one under ``state_dict`` or ``model``.
@@ -28,19 +58,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         UserError: If the file is no checkpoint, or holds anything but tensors and plain values.
     """
-    try:
-        with torch.serialization.safe_globals(stand_ins()):
-            content = plain(torch.load(path, map_location='cpu', weights_only=True))
-    except MemoryError:
-        raise
-    except OSError as error:
-        raise UserError(path, error.strerror or str(error), 'give the path of a checkpoint file') from error
-    except Exception as error:  # a broken file may raise anything
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise UserError(
-            path, f'cannot be read as tensors and plain values ({reason})', 'give a checkpoint file'
-        ) from error
-    state = content
+    content = load_checkpoint_file(path)
+    state: Any = content
     for name in ('state_dict', 'model'):
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             state = content[name]
@@ -72,20 +91,13 @@ def write_checkpoint(path: Path, state: Mapping[str, Tensor], meta: Mapping[str,
         'meta': {**meta, 'dlc_mmseg_version': __version__},
         'state_dict': {key: tensor.contiguous() for key, tensor in state.items()},
     }
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    if path.is_dir():
+        raise UserError(path, 'is a folder', 'give the name of a file')
     try:
-        if path.is_dir():
-            raise UserError(path, 'is a folder', 'give the name of a file')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open('wb') as file:
+        with atomic_writer(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
     except OSError as error:
         raise UserError(path, error.strerror or str(error), 'give a file that can be written') from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _description(meta: Any) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.deploy.noise.feature_points import FeaturePoints, segment_with_points, smallest
-from dlc_mmseg.engine.true_confusion import label_map, spread
+from dlc_mmseg.engine.true_confusion import label_map
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.confusion import confusion_counts, expected_confusion, true_transition
 from dlc_mmseg.functional.consensus import nearest_neighbours
+from dlc_mmseg.functional.spread import spread_indices
 from dlc_mmseg.functional.transition_estimation import estimate_transition_matrix
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 from dlc_mmseg.models.stored_scores import Scores, probabilities, stored_scores
@@ -150,7 +151,7 @@ def collect_points(
     generator = torch.Generator().manual_seed(seed)
     totals: _Counts | None = None
     points = FeaturePoints(torch.zeros(0), torch.zeros(0, 0), torch.zeros(0, 2, dtype=torch.long))
-    indices = spread(len(dataset), max_images)
+    indices = spread_indices(len(dataset), max_images)
     for index in progress(indices, 'segmenting', len(indices)):
         batch = model.data_preprocessor(_read(dataset, index), False)
         inputs, sample = batch['inputs'], batch['data_samples'][0]

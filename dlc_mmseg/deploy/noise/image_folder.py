@@ -9,7 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from dlc_mmseg.datasets.domain import leaf_datasets
+from dlc_mmseg.datasets.label_loading import loads_labels
+from dlc_mmseg.datasets.nesting import changed_configs, leaf_configs, leaf_datasets, pair_config
 from dlc_mmseg.errors import UserError
 
 _READING = {'test_mode': True, 'serialize_data': False}  # an empty list cannot be serialised
@@ -82,20 +83,18 @@ def _tested(config: Config) -> Mapping[str, Any] | None:
 
 def _trained(config: Config, *, labelled: bool) -> dict[str, Any]:
     """Config of the target to train on, with a test pipeline; labels are read as those of the source."""
-    pair = (config.get('train_dataloader') or {}).get('dataset') or {}
-    while 'dataset' in pair:
-        pair = pair['dataset']
-    if not {'source', 'target'} <= pair.keys():
+    found = pair_config(config.to_dict())
+    if found is None or 'target' not in found[1]:
         raise UserError(
             None,
             'the config has no test_dataloader, val_dataloader or PairedDomainDataset, whose classes and pipeline are '
             'needed',
             'give it one',
         )
-    source, target = _first(pair['source']), _first(pair['target'])
-    pipeline = [step for step in target.get('pipeline', []) if _loads(step) and not _loads_labels(step)]
+    source, target = _first(found[1]['source']), _first(found[1]['target'])
+    pipeline = [step for step in target.get('pipeline', []) if _loads(step) and not loads_labels(step)]
     if labelled:
-        pipeline += filter(_loads_labels, source.get('pipeline', []))
+        pipeline += filter(loads_labels, source.get('pipeline', []))
         target = {key: value for key, value in target.items() if key not in _LABELLING}
         target |= {key: source[key] for key in _LABELLING if key in source}
     return {**target, 'pipeline': [*pipeline, {'type': 'PackSegInputs'}]}
@@ -103,18 +102,19 @@ def _trained(config: Config, *, labelled: bool) -> dict[str, Any]:
 
 def _first(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
     """Config of the first dataset below any wrappers."""
-    while 'dataset' in dataset or 'datasets' in dataset:
-        dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
-    return dataset
+    return next(leaf_configs(dataset, ''))[1]
 
 
 def _each(dataset: Mapping[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     """Config with every part of a concatenation changed; out of wrappers that repeat or mix."""
-    if 'dataset' in dataset:
-        return _each(dataset['dataset'], change)
-    if 'datasets' in dataset:
-        return {**dataset, 'datasets': [_each(part, change) for part in dataset['datasets']]}
-    return change({**dataset})
+
+    def changed(part: dict[str, Any]) -> dict[str, Any]:
+        if 'dataset' in part:
+            inner: dict[str, Any] = part['dataset']
+            return inner
+        return part if 'datasets' in part else change(part)
+
+    return changed_configs(dataset, changed)
 
 
 def _without_missing_labels(dataset: dict[str, Any]) -> dict[str, Any]:
@@ -125,17 +125,13 @@ def _without_missing_labels(dataset: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unlabelled(dataset: dict[str, Any]) -> dict[str, Any]:
-    pipeline = [step for step in dataset.get('pipeline', []) if not _loads_labels(step)]
+    pipeline = [step for step in dataset.get('pipeline', []) if not loads_labels(step)]
     prefix = {key: value for key, value in (dataset.get('data_prefix') or {}).items() if key != 'seg_map_path'}
     return {**dataset, 'pipeline': pipeline, 'data_prefix': prefix}
 
 
 def _loads(step: Mapping[str, Any]) -> bool:
     return str(step['type']).rpartition('.')[2].startswith('Load')
-
-
-def _loads_labels(step: Mapping[str, Any]) -> bool:
-    return _loads(step) and 'Annotation' in str(step['type'])
 
 
 def _built(dataset: dict[str, Any], name: str, remedy: str) -> Any:

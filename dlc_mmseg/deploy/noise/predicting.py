@@ -13,9 +13,9 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
-from dlc_mmseg.engine.true_confusion import spread
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
+from dlc_mmseg.functional.spread import spread_indices
 
 
 class Prediction(NamedTuple):
@@ -77,7 +77,7 @@ def predictions(model: BaseSegmentor, dataset: dict[str, Any], limit: int | None
         A prediction for each image.
     """
     built = DATASETS.build(dataset)
-    for index in spread(len(built), limit):
+    for index in spread_indices(len(built), limit):
         item = built[index]
         sample = model.test_step({'inputs': [item['inputs']], 'data_samples': [item['data_samples']]})[0]
         stored = item['inputs'][[2, 1, 0]] if item['inputs'].shape[0] == 3 else item['inputs']

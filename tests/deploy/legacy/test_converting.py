@@ -10,7 +10,7 @@ import torch
 from mmseg.registry import MODELS
 
 from dlc_mmseg.cli import main
-from dlc_mmseg.deploy.legacy.converting import build_model
+from dlc_mmseg.deploy.legacy.target_model import build_model
 
 CLASSES = 5
 SHAPES = legacy.segmentor_shapes(classes=CLASSES)

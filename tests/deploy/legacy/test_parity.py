@@ -13,7 +13,7 @@ from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 from parity import legacy_state_module
 
-from dlc_mmseg.deploy.legacy.converting import convert_checkpoint
+from dlc_mmseg.deploy.legacy.checkpoint_files import convert_checkpoint
 from dlc_mmseg.deploy.legacy.keys import convert_network
 
 

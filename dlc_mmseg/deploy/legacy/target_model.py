@@ -1,4 +1,4 @@
-"""Checkpoints of the original implementations, brought to MMSegmentation 1.x and this package: files in and out."""
+"""The model that a converted checkpoint shall fit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import nn
 
-from dlc_mmseg.deploy.legacy.checkpoint_files import read_checkpoint, write_checkpoint
-from dlc_mmseg.deploy.legacy.conversion import Conversion, convert_state_dict
 from dlc_mmseg.errors import UserError
 
 _CONFIG_ERRORS = (
@@ -25,34 +23,6 @@ _CONFIG_ERRORS = (
     AssertionError,
     RuntimeError,
 )
-
-
-def convert_checkpoint(source: Path, destination: Path, config: Path | None = None) -> Conversion:
-    """Convert a file.
-
-    Args:
-        source: A checkpoint of DLC, MIC, HRDA or DAFormer, or SegFormer's ImageNet weights. It may come from
-            anywhere: only tensors and plain values are read, no code in it is run.
-        destination: The file to write; an older one is replaced when all of the new one is on disk.
-        config: Config of the model that shall load it, whose every tensor must be filled; None reads the
-            architecture from the source.
-
-    Returns:
-        What was done.
-
-    Raises:
-        UserError: If the source cannot be read, holds a key that nothing knows, or does not fit.
-    """
-    state, meta = read_checkpoint(source)
-    model = None if config is None else build_model(config)
-    try:
-        conversion = convert_state_dict(state, model, iteration=meta.get('iter', 0))
-    except UserError as error:
-        what = error.what if error.where is None else f'{error.where}: {error.what}'
-        raise UserError(source, what, error.remedy) from error
-    meta.update(converted_from=source.name, architecture=conversion.architecture, dropped=conversion.dropped)
-    write_checkpoint(destination, conversion.state, meta)
-    return conversion
 
 
 def build_model(config: Path) -> nn.Module:
