@@ -2,4 +2,7 @@
 
 from setuptools import find_packages, setup
 
-setup(packages=[*find_packages(include=['dlc_mmseg', 'dlc_mmseg.*']), 'dlc_mmseg.configs'])
+setup(
+    packages=[*find_packages(include=['dlc_mmseg', 'dlc_mmseg.*']), 'dlc_mmseg.configs'],
+    py_modules=['dlc_mmseg_cli'],  # the console script
+)

@@ -1,10 +1,13 @@
-"""Dynamic Loss Correction for MMSegmentation 1.x; importing the package registers everything."""
+"""Dynamic Loss Correction for MMSegmentation 1.x; importing the package registers everything.
 
-from dlc_mmseg._framework import check_framework
+It replaces nothing of the framework; `dlc_mmseg.safe_files` does, where it is imported too. With the environment
+variable ``DLC_MMSEG_REGISTER=0`` nothing is registered either, until `register` is called.
+"""
 
-check_framework()  # ahead of the imports that need the framework and would fail with a less useful message
+from dlc_mmseg.registration import is_wanted, register
+from dlc_mmseg.version import __version__
 
-from dlc_mmseg import datasets, engine, models  # noqa: E402
-from dlc_mmseg.version import __version__  # noqa: E402
+__all__ = ['__version__', 'register']
 
-__all__ = ['__version__', 'datasets', 'engine', 'models']
+if is_wanted():
+    register()

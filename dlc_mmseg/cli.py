@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.registration import register
 from dlc_mmseg.version import __version__
 
 COMMANDS = {
@@ -25,6 +26,9 @@ COMMANDS = {
     'make-demo-data': 'draw aerial scenes in the raw ISPRS layouts',
 }
 """Subcommands and their help; `make-demo-data` is the module `dlc_mmseg.commands.make_demo_data`."""
+
+WITHOUT_FRAMEWORK = ('configs', 'convert-potsdam', 'convert-vaihingen', 'convert-whuoptsar', 'make-demo-data')
+"""Those that start at once: they need neither PyTorch nor MMSegmentation."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> None:
-    """Entry point of the console script."""
+    """Run the command that the process was started with, and end with its status."""
     sys.exit(main())
 
 
@@ -71,4 +75,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _module(command: str) -> ModuleType:
+    if command not in WITHOUT_FRAMEWORK:
+        register()
     return importlib.import_module(f'dlc_mmseg.commands.{command.replace("-", "_")}')

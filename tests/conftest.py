@@ -33,6 +33,6 @@ def _mmseg_scope() -> None:
     """What the Runner does: run `custom_imports`, look names of configs up in MMSegmentation's registries."""
     from mmengine.registry import init_default_scope
 
-    import dlc_mmseg  # noqa: F401
+    import dlc_mmseg.safe_files  # noqa: F401
 
     init_default_scope('mmseg')

@@ -152,7 +152,7 @@ assert Path(dlc_mmseg.__file__).is_relative_to(sys.prefix), dlc_mmseg.__file__
 init_default_scope('mmseg')
 for path in sorted(Path('configs').glob('*.py')):
     config = Config.fromfile(path)
-    assert config.custom_imports.imports == ['dlc_mmseg'], path
+    assert config.custom_imports.imports == ['dlc_mmseg', 'dlc_mmseg.safe_files'], path
     print(path.name)
 MODELS.build(Config.fromfile('configs/dlc_demo.py').model)
 """

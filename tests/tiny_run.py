@@ -42,7 +42,7 @@ def run_config(root: Path, **changes: Any) -> Config:
     }
     evaluator = {'type': 'IoUMetric', 'iou_metrics': ['mIoU'], 'prefix': None}
     config = {
-        'custom_imports': {'imports': ['dlc_mmseg'], 'allow_failed_imports': False},
+        'custom_imports': {'imports': ['dlc_mmseg', 'dlc_mmseg.safe_files'], 'allow_failed_imports': False},
         'default_scope': 'mmseg',
         'work_dir': str(root / 'work'),
         'model': toy.dlc(transition={**TRANSITION, 'total_iterations': ITERATIONS}),

@@ -128,7 +128,7 @@ def compose(data: str, variant: str, code: Path) -> Config:
     if chosen.oracle:
         loader.dataset.source = labelled
     config.custom_imports = {
-        'imports': ['dlc_mmseg', 'adaptation_study.true_transition'],
+        'imports': ['dlc_mmseg', 'dlc_mmseg.safe_files', 'adaptation_study.true_transition'],
         'allow_failed_imports': False,
     }
     config.train_cfg.val_interval = config.train_cfg.max_iters // VALIDATIONS

@@ -1,6 +1,6 @@
 """Runtime shared by all configs: the plug-in's registration, logging, checkpoints and pictures."""
 
-custom_imports = dict(imports=['dlc_mmseg'], allow_failed_imports=False)
+custom_imports = dict(imports=['dlc_mmseg', 'dlc_mmseg.safe_files'], allow_failed_imports=False)
 default_scope = 'mmseg'
 runner_type = 'PreflightRunner'  # MMEngine's, which checks everything before it builds the datasets
 env_cfg = dict(

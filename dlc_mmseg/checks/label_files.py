@@ -10,10 +10,11 @@ from typing import Any
 from dlc_mmseg.checks.domain_files import Domain, Tile
 from dlc_mmseg.checks.image_headers import Header, threads
 from dlc_mmseg.checks.report import Report, Track, silent
-from dlc_mmseg.datasets.class_statistics import STATISTICS_FILE_NAME, TileStatistics, count_tile
+from dlc_mmseg.datasets.class_statistics import count_tile
 from dlc_mmseg.datasets.domain import missing_files
 from dlc_mmseg.datasets.label_encoding import IGNORED, class_of_value, zero_based_label_hint
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, TileStatistics
 from dlc_mmseg.functional.spread import spread
 
 Counts = dict[str, TileStatistics]

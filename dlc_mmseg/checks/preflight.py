@@ -27,8 +27,8 @@ from dlc_mmseg.checks.pipelines import Outputs, check_pipeline, check_training_s
 from dlc_mmseg.checks.report import Report, Track, one_line, silent
 from dlc_mmseg.checks.sampling import check_settings, check_statistics, read_settings
 from dlc_mmseg.checks.schedule import check_schedule, check_shared_memory
-from dlc_mmseg.datasets.class_statistics import STATISTICS_FILE_NAME, write_class_statistics
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
+from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, write_class_statistics
 
 
 @dataclass(frozen=True, kw_only=True)

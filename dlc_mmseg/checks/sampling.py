@@ -10,15 +10,11 @@ from dlc_mmseg.checks.domain_files import Domain, Tile
 from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.pipelines import Outputs
 from dlc_mmseg.checks.report import Report
-from dlc_mmseg.datasets.class_statistics import (
-    STATISTICS_FILE_NAME,
-    TileStatistics,
-    count_tile,
-    read_class_statistics,
-)
+from dlc_mmseg.datasets.class_statistics import count_tile
 from dlc_mmseg.datasets.label_encoding import class_counts
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling, sampling_settings
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, TileStatistics, read_class_statistics
 from dlc_mmseg.functional.spread import spread
 
 FIELD = 'train_dataloader.dataset.rare_class_sampling'

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from dlc_mmseg.converters.sources import TileSource
-from dlc_mmseg.datasets.class_statistics import STATISTICS_FILE_NAME, TileStatistics, write_class_statistics
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.atomic_writing import remove_leftovers, write_atomically
 from dlc_mmseg.files.locking import try_lock
+from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, TileStatistics, write_class_statistics
 
 RECORD = 'conversion.json'
 _FORMAT = 'dlc_mmseg conversion'

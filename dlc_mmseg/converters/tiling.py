@@ -17,9 +17,9 @@ from dlc_mmseg.converters.output import OutputFolder
 from dlc_mmseg.converters.raw_files import RawFile
 from dlc_mmseg.converters.sources import TileSource
 from dlc_mmseg.converters.workers import run_jobs
-from dlc_mmseg.datasets.class_statistics import TileStatistics, count_labels
 from dlc_mmseg.errors import UserError
-from dlc_mmseg.functional.windows import Box, sliding_windows
+from dlc_mmseg.files.statistics_file import TileStatistics, count_labels
+from dlc_mmseg.windows import Box, sliding_windows
 
 SPLITS = ('train', 'val')
 

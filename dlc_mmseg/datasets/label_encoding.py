@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dlc_mmseg.datasets.class_statistics import TileStatistics
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.statistics_file import TileStatistics
 
 IGNORED = 255
 """Label that `LoadAnnotations` gives to pixels of no class."""

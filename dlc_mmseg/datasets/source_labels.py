@@ -12,11 +12,12 @@ import numpy as np
 from mmengine.logging import print_log
 from numpy.typing import NDArray
 
-from dlc_mmseg.datasets.class_statistics import TileStatistics, count_tile, load_class_statistics
+from dlc_mmseg.datasets.class_statistics import count_tile, load_class_statistics
 from dlc_mmseg.datasets.domain import missing_files
 from dlc_mmseg.datasets.label_encoding import check_label_values, class_counts, zero_based_label_hint
 from dlc_mmseg.datasets.nesting import leaf_datasets
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.statistics_file import TileStatistics
 from dlc_mmseg.functional.spread import spread_indices
 
 

@@ -1,4 +1,4 @@
-"""Hooks for MMEngine's Runner; files written whole, and checkpoints read without running code."""
+"""Hooks for MMEngine's Runner."""
 
 from dlc_mmseg.engine.band_statistics_hook import BandStatisticsHook
 from dlc_mmseg.engine.class_iou_metric import ClassIoUMetric
@@ -11,8 +11,6 @@ from dlc_mmseg.engine.pseudo_label_weight_hook import PseudoLabelWeightHook
 from dlc_mmseg.engine.run_summary_hook import RunSummaryHook
 from dlc_mmseg.engine.student_optimizer import StudentOptimWrapperConstructor
 from dlc_mmseg.engine.transition_hook import TransitionMatrixHook
-from dlc_mmseg.files.checkpoint_loaders import register_safe_loaders
-from dlc_mmseg.files.local_backend import register_atomic_backend
 
 __all__ = [
     'BandStatisticsHook',
@@ -27,9 +25,4 @@ __all__ = [
     'RunSummaryHook',
     'StudentOptimWrapperConstructor',
     'TransitionMatrixHook',
-    'register_atomic_backend',
-    'register_safe_loaders',
 ]
-
-register_atomic_backend()
-register_safe_loaders()

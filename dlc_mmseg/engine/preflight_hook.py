@@ -22,6 +22,8 @@ from dlc_mmseg.checks.equal_names import REMEDY, equal_names
 from dlc_mmseg.checks.report import Problem, one_line
 from dlc_mmseg.engine.console import quiet_console
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.checkpoint_loaders import register_safe_loaders
+from dlc_mmseg.files.local_backend import register_atomic_backend
 
 Mode = Literal['quick', 'full', 'off']
 
@@ -147,6 +149,7 @@ class PreflightRunner(Runner):
     A config asks for it with ``runner_type='PreflightRunner'``, which `mim train` and `mim test` follow. If the model
     or another part cannot be built and the checks know why, all problems of the config are reported below that one.
     Config, environment and the order of hooks are written to the log file only (`quiet_console`).
+    Like `dlc_mmseg.safe_files` it replaces MMEngine's checkpoint loaders and local files, for the whole process.
     """
 
     def build_logger(self, log_level: int | str = 'INFO', log_file: str | None = None, **kwargs: Any) -> MMLogger:
@@ -174,6 +177,8 @@ class PreflightRunner(Runner):
         Raises:
             UserError: If a part cannot be built and the checks know why.
         """
+        register_atomic_backend()
+        register_safe_loaders()
         try:
             runner: Runner = super().from_cfg(cfg)
         except (AssertionError, AttributeError, ImportError, KeyError, TypeError, ValueError) as error:

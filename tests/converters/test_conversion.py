@@ -15,7 +15,8 @@ import pytest
 
 from dlc_mmseg.cli import main
 from dlc_mmseg.converters.tiling import Cutting
-from dlc_mmseg.datasets.class_statistics import compute_class_statistics, read_class_statistics
+from dlc_mmseg.datasets.class_statistics import compute_class_statistics
+from dlc_mmseg.files.statistics_file import read_class_statistics
 
 CUT = ('--clip_size', '32', '--stride_size', '16', '--workers', '1')
 

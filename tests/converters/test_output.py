@@ -18,8 +18,8 @@ from dlc_mmseg.converters.potsdam import POTSDAM
 from dlc_mmseg.converters.raw_files import RawFile
 from dlc_mmseg.converters.sources import TileSource
 from dlc_mmseg.converters.vaihingen import VAIHINGEN
-from dlc_mmseg.datasets.class_statistics import TileStatistics
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.statistics_file import TileStatistics
 
 CUT = {'clip_size': 32, 'stride_size': 16}
 

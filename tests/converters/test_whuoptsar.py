@@ -13,8 +13,9 @@ from PIL import Image
 from dlc_mmseg.cli import main
 from dlc_mmseg.converters.raw_files import RawFile
 from dlc_mmseg.converters.whuoptsar import read_ids, recognise, whu_opt_sar
-from dlc_mmseg.datasets.class_statistics import compute_class_statistics, read_class_statistics
+from dlc_mmseg.datasets.class_statistics import compute_class_statistics
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.statistics_file import read_class_statistics
 
 CUT = ('--clip_size', '32', '--stride_size', '16', '--workers', '1')
 TRAIN, TEST = 'NH49E004021', 'NH49E001014'

@@ -10,17 +10,15 @@ import pytest
 from PIL import Image
 
 from dlc_mmseg.datasets import class_statistics
-from dlc_mmseg.datasets.class_statistics import (
+from dlc_mmseg.datasets.class_statistics import compute_class_statistics, count_tile, load_class_statistics
+from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.statistics_file import (
     STATISTICS_FILE_NAME,
     TileStatistics,
-    compute_class_statistics,
     count_labels,
-    count_tile,
-    load_class_statistics,
     read_class_statistics,
     write_class_statistics,
 )
-from dlc_mmseg.errors import UserError
 
 NAMES = ['a.png', 'sub dir/ö $(b).png']
 

@@ -8,9 +8,10 @@ import pytest
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
-from dlc_mmseg.datasets.class_statistics import TileStatistics, count_tile
+from dlc_mmseg.datasets.class_statistics import count_tile
 from dlc_mmseg.datasets.label_encoding import check_label_values, class_counts, zero_based_label_hint
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.statistics_file import TileStatistics
 
 
 def _tile(counts: dict[int, int], reduced: bool) -> tuple[dict[str, Any], TileStatistics]:

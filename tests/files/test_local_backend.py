@@ -9,7 +9,7 @@ import torch
 from mmengine.fileio import get_file_backend, put, put_text
 from mmengine.runner import save_checkpoint
 
-import dlc_mmseg  # noqa: F401, registers the backend
+import dlc_mmseg.safe_files  # noqa: F401, registers the backend
 from dlc_mmseg.files.local_backend import AtomicLocalBackend
 
 
