@@ -41,5 +41,6 @@ def drop_label_loading(dataset: Any) -> None:
     for leaf in leaf_datasets(dataset):
         kept = [step for step in leaf.pipeline.transforms if not loads_labels(step)]
         if len(kept) < len(leaf.pipeline.transforms):
+            names = ', '.join(type(step).__name__ for step in leaf.pipeline.transforms if loads_labels(step))
             leaf.pipeline = Compose(kept)
-            print_log('Loading of labels left out of the target pipeline: its labels stay unseen', logger='current')
+            print_log(f'{names} left out of the target pipeline: its labels stay unseen', logger='current')

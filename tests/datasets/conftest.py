@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from tiny_domains import write_domain
 
-from dlc_mmseg.datasets import class_statistics, domain, rare_class_sampling, source_labels
+from dlc_mmseg.datasets import class_statistics, label_loading, rare_class_sampling, source_labels
 
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Everything the datasets log."""
     seen: list[str] = []
-    for module in (class_statistics, domain, rare_class_sampling, source_labels):
+    for module in (class_statistics, label_loading, rare_class_sampling, source_labels):
         monkeypatch.setattr(module, 'print_log', lambda text, **_: seen.append(text))
     return seen
 
