@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from dlc_mmseg.errors import UserError
 
 MAX_PIXELS = 2**30
 """Images above this many pixels are taken for damaged headers (a 20 000 x 20 000 mosaic has 0.4e9)."""
+
+_ROWS = 256
 
 
 @contextmanager
@@ -53,7 +56,8 @@ def read_image(raw: RawFile) -> NDArray[np.uint8]:
     try:
         with pixel_limit(MAX_PIXELS), quiet(), Image.open(data) as image:
             image.load()
-            array = np.asarray(image.convert('RGB') if image.mode == 'P' else image)
+            data.close()  # frees the file's bytes
+            array = _pixels(image.convert('RGB') if image.mode == 'P' else image)
     except UnidentifiedImageError as error:
         raise UserError(raw, 'is no image that can be read', 'download or extract it again') from error
     except Exception as error:
@@ -62,6 +66,16 @@ def read_image(raw: RawFile) -> NDArray[np.uint8]:
     if array.dtype != np.uint8:
         raise UserError(raw, f'has {array.dtype} values, expected 8 bits per band', 'use the published files')
     return array
+
+
+def _pixels(image: Image.Image) -> NDArray[Any]:
+    """All pixels of an image, taken over in strips: Pillow's own way copies the whole twice."""
+    array = np.asarray(image.crop((0, 0, image.width, min(_ROWS, image.height))))
+    pixels = np.empty((image.height, *array.shape[1:]), array.dtype)
+    for top in range(0, image.height, _ROWS):
+        bottom = min(top + _ROWS, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
 
 
 def read_rgb(raw: RawFile) -> NDArray[np.uint8]:
