@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from dlc_mmseg.checks.domain_files import Domain, Tile
 from dlc_mmseg.checks.domain_pair import few_colours
-from dlc_mmseg.checks.image_files import spread
 from dlc_mmseg.checks.report import Report
+from dlc_mmseg.functional.spread import spread
 
 ENDINGS = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.webp', '.jp2', '.ppm', '.pgm')
 _SPELLINGS = {'.jpeg': '.jpg', '.tiff': '.tif'}

@@ -22,6 +22,7 @@ from dlc_mmseg.datasets.band_statistics import (
 )
 from dlc_mmseg.datasets.domain import build_domain
 from dlc_mmseg.datasets.image_files import list_images
+from dlc_mmseg.datasets.nesting import pair_config
 from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile
 from dlc_mmseg.errors import UserError
 
@@ -82,9 +83,8 @@ def _checked(options: dict[str, object]) -> dict[str, Any]:
 
 def _of_config(path: Path) -> dict[str, BandMoments]:
     config = read_config(path, None)
-    dataset = (config.get('train_dataloader') or {}).get('dataset') or {}
-    while 'dataset' in dataset and 'source' not in dataset:
-        dataset = dataset['dataset']
+    found = pair_config(config.to_dict())
+    dataset = found[1] if found is not None else (config.get('train_dataloader') or {}).get('dataset')
     if not dataset:
         raise UserError(
             path, 'has no train_dataloader, whose images to read', 'give a config to train with, or folders'

@@ -24,9 +24,9 @@ import numpy as np
 from mmengine.logging import print_log
 from numpy.typing import NDArray
 
-from dlc_mmseg.datasets.domain import leaf_datasets
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
 from dlc_mmseg.datasets.image_loading import load_image
+from dlc_mmseg.datasets.nesting import leaf_datasets
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.atomic_writing import write_atomically
 

@@ -12,7 +12,6 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.deploy.selection.candidates import Candidate
-from dlc_mmseg.engine.true_confusion import spread
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.confusion import confusion_counts
 from dlc_mmseg.functional.label_free_scores import (
@@ -23,6 +22,7 @@ from dlc_mmseg.functional.label_free_scores import (
     prediction_scores,
     prediction_sums,
 )
+from dlc_mmseg.functional.spread import spread_indices
 from dlc_mmseg.models.stored_scores import probabilities, stored_scores
 
 MIXING_SHARE = 0.55
@@ -106,7 +106,7 @@ def score_candidates(
         if kind == 'unknown':
             what = 'its head gives scores whose probabilities are not known'
             raise UserError(candidate.name, what, 'compare networks with softmax, sigmoid or mask heads')
-    indices = spread(len(dataset), limit)
+    indices = spread_indices(len(dataset), limit)
     sums: list[_Sums] | None = None
     before: _Image | None = None
     for index in progress(indices, 'comparing', len(indices)) if progress is not None else indices:
