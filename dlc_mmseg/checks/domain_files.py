@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, METRICS
 
 from dlc_mmseg.checks.report import Report, one_line
 from dlc_mmseg.datasets.domain import missing_files
@@ -46,6 +46,7 @@ class Domain:
         config: Its config.
         dataset: The built dataset.
         tiles: The images that exist.
+        scored_without_labels: Whether it is validated on by scores that need no labels (`LabelFreeMetric`).
     """
 
     role: Role
@@ -53,6 +54,7 @@ class Domain:
     config: Mapping[str, Any]
     dataset: Any
     tiles: list[Tile] = field(default_factory=list)
+    scored_without_labels: bool = False
 
     @property
     def classes(self) -> list[str]:
@@ -62,7 +64,7 @@ class Domain:
     @property
     def labelled(self) -> bool:
         """Whether its labels are read."""
-        return self.role != 'target'
+        return self.role != 'target' and not self.scored_without_labels
 
 
 def list_domains(config: Mapping[str, Any], report: Report) -> list[Domain]:
@@ -79,6 +81,7 @@ def list_domains(config: Mapping[str, Any], report: Report) -> list[Domain]:
     for role, name, dataset in dataset_configs(config):
         domain = _build(role, name, dataset, report)
         if domain is not None:
+            domain.scored_without_labels = role == 'validation' and _scored_without_labels(config)
             _list_tiles(domain, report)
             domains.append(domain)
             report.images[role] = report.images.get(role, 0) + len(domain.tiles)
@@ -111,6 +114,13 @@ def dataset_configs(config: Mapping[str, Any]) -> Iterator[tuple[Role, str, Mapp
     for role, field_name, dataset in given:
         for leaf_name, leaf in leaf_configs(dataset, field_name):
             yield role, leaf_name, leaf
+
+
+def _scored_without_labels(config: Mapping[str, Any]) -> bool:
+    evaluators = config.get('val_evaluator') or []
+    evaluators = [evaluators] if isinstance(evaluators, Mapping) else evaluators
+    types = [METRICS.get(kind) if isinstance(kind, str) else kind for kind in (part.get('type') for part in evaluators)]
+    return bool(types) and all(getattr(kind, 'needs_labels', True) is False for kind in types)
 
 
 def image_paths(name: str, dataset: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from dlc_mmseg.engine.band_statistics_hook import BandStatisticsHook
 from dlc_mmseg.engine.class_iou_metric import ClassIoUMetric
 from dlc_mmseg.engine.exact_resume_hook import ExactResumeHook
+from dlc_mmseg.engine.label_free_metric import LabelFreeMetric
 from dlc_mmseg.engine.log_lines import ReadableLogProcessor
 from dlc_mmseg.engine.prediction_picture_hook import PredictionPictureHook
 from dlc_mmseg.engine.preflight_hook import PreflightHook, PreflightRunner
@@ -16,6 +17,7 @@ __all__ = [
     'BandStatisticsHook',
     'ClassIoUMetric',
     'ExactResumeHook',
+    'LabelFreeMetric',
     'PredictionPictureHook',
     'PreflightHook',
     'PreflightRunner',
