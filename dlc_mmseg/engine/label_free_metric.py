@@ -16,9 +16,9 @@ from dlc_mmseg.functional.label_free_scores import PredictionSums, prediction_sc
 class LabelFreeMetric(BaseMetric):
     """Confidence, diversity and mutual information of predictions; see `PredictionScores` and ``docs/choosing.md``.
 
-    As ``val_evaluator`` on unlabelled target images it lets `CheckpointHook` choose: with
-    ``save_best='label_free/information', rule='greater'``. Heads must give softmax logits, as those inside a `DLCSegmentor` do. Pixels without data
-    (``nodata_map``) do not count.
+    As ``val_evaluator`` on unlabelled target images it lets `CheckpointHook` choose, with
+    ``save_best='label_free/information', rule='greater'``. Heads must give softmax logits, as those inside a
+    `DLCSegmentor` do. Pixels without data (``nodata_map``) do not count.
 
     Args:
         collect_device: Where results of several processes are gathered, ``cpu`` or ``gpu``.
