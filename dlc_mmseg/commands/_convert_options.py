@@ -63,6 +63,15 @@ def check_cutting_options(args: argparse.Namespace) -> None:
             'steps of 0 would not end, and larger ones than tiles leave pixels out',
             f'give 1 to {args.clip_size} (--clip_size)',
         )
+    check_converter_options(args)
+
+
+def check_converter_options(args: argparse.Namespace) -> None:
+    """Refuse impossible numbers of workers and shares.
+
+    Raises:
+        UserError: If one is out of range.
+    """
     if args.workers < 1:
         raise UserError(f'--workers {args.workers}', 'nobody would do the work', 'give at least 1')
     share = getattr(args, 'max_unknown', 0.0)

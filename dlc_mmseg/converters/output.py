@@ -53,13 +53,21 @@ class OutputFolder:
         folder: The final folder.
         sources: What every tile that belongs into it is made from.
         settings: Parameters that decide on the content.
+        kinds: Names of the subfolders of images and of labels.
     """
 
-    def __init__(self, folder: Path, sources: dict[str, TileSource], settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sources: dict[str, TileSource],
+        settings: dict[str, Any],
+        kinds: tuple[str, str] = ('img_dir', 'ann_dir'),
+    ) -> None:
         self.folder = folder
         self._partial = folder.parent / f'.{folder.name}.partial'
         self._sources = sources
         self._settings = settings
+        self._kinds = kinds
         self._done: set[str] = set()
 
     @property
@@ -97,7 +105,7 @@ class OutputFolder:
         """Prepare the hidden folder and keep other conversions out of it.
 
         Args:
-            splits: Subfolders of ``img_dir`` and ``ann_dir``.
+            splits: Subfolders of the folders of images and of labels; ``''`` puts tiles right into these.
 
         Raises:
             UserError: If nothing can be written there or another conversion is at it.
@@ -113,7 +121,8 @@ class OutputFolder:
             ) from error
         with _locked(lock):
             self._resume()
-            for kind in ('img_dir', 'ann_dir'):
+            labelled = any(source.label is not None for source in self._sources.values())
+            for kind in self._kinds if labelled else self._kinds[:1]:
                 for split in splits:
                     (self._partial / kind / split).mkdir(parents=True, exist_ok=True)
             yield
@@ -143,8 +152,8 @@ class OutputFolder:
         """Write one window.
 
         Args:
-            kind: ``'img_dir'`` or ``'ann_dir'``.
-            split: ``'train'`` or ``'val'``.
+            kind: One of the kinds, ``'img_dir'`` or ``'ann_dir'`` unless named otherwise.
+            split: ``'train'``, ``'val'``, or ``''``.
             name: File name.
             data: Content.
 
@@ -185,7 +194,7 @@ class OutputFolder:
                 entry = TileStatistics((size[0], size[1]), {int(k): v for k, v in counts.items()})
                 statistics.setdefault(self._sources[tile].split, {})[name] = entry
         for split, files in statistics.items():
-            write_class_statistics(self._partial / 'ann_dir' / split / STATISTICS_FILE_NAME, files)
+            write_class_statistics(self._partial / self._kinds[1] / split / STATISTICS_FILE_NAME, files)
         remove_leftovers(self._partial)
         tiles = {tile: mark['source'] for tile, mark in marks.items()}
         record = {'format': _FORMAT, 'version': _VERSION, 'settings': self._settings, 'tiles': tiles}

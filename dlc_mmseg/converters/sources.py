@@ -15,29 +15,32 @@ class TileSource:
     Attributes:
         split: Part of the data set.
         image: Image file.
-        label: Label file.
+        label: Label file; None of a part without labels.
     """
 
     split: str
     image: RawFile
-    label: RawFile
+    label: RawFile | None
 
     def record(self) -> dict[str, str]:
         """Names, checksums and stamps, for a JSON file; reads plain files once."""
-        return {
-            'split': self.split,
-            'image': f'{self.image.name} {self.image.checksum()}',
-            'image_stamp': self.image.stamp,
-            'label': f'{self.label.name} {self.label.checksum()}',
-            'label_stamp': self.label.stamp,
-        }
+        record = {'split': self.split}
+        for kind, raw in self._files():
+            record |= {kind: f'{raw.name} {raw.checksum()}', f'{kind}_stamp': raw.stamp}
+        return record
 
     def matches(self, record: dict[str, Any]) -> bool:
         """Whether a record was made from the same content; files are read only where their stamp has changed."""
-        return record.get('split') == self.split and all(
-            _same(raw, str(record.get(kind)), record.get(f'{kind}_stamp'))
-            for kind, raw in (('image', self.image), ('label', self.label))
+        files = self._files()
+        kinds = {kind for kind in ('image', 'label') if kind in record}
+        return (
+            record.get('split') == self.split
+            and kinds == {kind for kind, _ in files}
+            and all(_same(raw, str(record.get(kind)), record.get(f'{kind}_stamp')) for kind, raw in files)
         )
+
+    def _files(self) -> list[tuple[str, RawFile]]:
+        return [('image', self.image)] + ([] if self.label is None else [('label', self.label)])
 
 
 def _same(raw: RawFile, known: str, stamp: Any) -> bool:

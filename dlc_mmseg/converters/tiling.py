@@ -180,7 +180,7 @@ def convert_tiles(
         sources = {tile.name: tile.source(variant) for tile in tiles}
         outputs[variant] = OutputFolder(out_dir / f'{variant}_{clip}_s{stride}', sources, settings)
     pending = {variant: output for variant, output in outputs.items() if not output.complete()}
-    with ExitStack() as stack, _progress() as progress:
+    with ExitStack() as stack, cutting_progress() as progress:
         for output in pending.values():
             stack.enter_context(output.opened(SPLITS))
         jobs = [(tile, _todo(tile, pending), cutting) for tile in tiles if _todo(tile, pending)]
@@ -200,6 +200,7 @@ def _todo(tile: RawTile, outputs: dict[str, OutputFolder]) -> dict[str, OutputFo
     return {variant: output for variant, output in outputs.items() if not output.is_done(tile.name)}
 
 
-def _progress() -> Progress:
+def cutting_progress() -> Progress:
+    """A bar that shows how many tiles are done and how long the rest will take."""
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns)

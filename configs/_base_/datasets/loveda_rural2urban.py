@@ -1,6 +1,7 @@
 """LoveDA rural to urban, as the data set's authors pose it: target images and labels for evaluation from its Val split.
 
-Train.zip and Val.zip unzipped into data/loveDA; 512 px crops of 1024 px images.
+`dlc-mmseg convert-loveda` puts Train and Val into data/loveDA (so does unzipping them there); 512 px crops of 1024 px
+images.
 """
 
 source_pipeline = [
