@@ -19,10 +19,12 @@ COMMANDS = {
     'convert-potsdam': 'cut the ISPRS Potsdam data into tiles',
     'convert-vaihingen': 'cut the ISPRS Vaihingen data into tiles',
     'convert-whuoptsar': 'cut the WHU-OPT-SAR data into tiles',
+    'convert-loveda': 'check the LoveDA data and put them where the configs expect them',
     'convert-checkpoint': 'bring a checkpoint of the original preview code to MMSegmentation 1.x',
     'estimate-noise': 'show which classes a model confuses on images without labels',
     'compare': 'rank trained models by scores that need no labels',
     'export': 'write the network that predicts as a plain MMSegmentation model or as ONNX',
+    'report': 'write one HTML page about training runs',
     'make-demo-data': 'draw aerial scenes in the raw ISPRS layouts',
 }
 """Subcommands and their help; `make-demo-data` is the module `dlc_mmseg.commands.make_demo_data`."""

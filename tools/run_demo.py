@@ -41,10 +41,12 @@ def main() -> None:
     if 'dlc_demo' in args.variants:
         checkpoint = last_checkpoint(work_dir / 'dlc_demo')
         draw_confusions(ROOT / 'configs' / 'dlc_demo.py', checkpoint, work_dir / 'transition_matrix.png')
+    run('dlc-mmseg', 'report', *(work_dir / name for name in args.variants), '--out', work_dir / 'report.html')
     table = format_table(rows)
     (work_dir / 'table.md').write_text(table + '\n', encoding='utf-8')
     print(f'\nTarget validation tiles, seed {args.seed}: last iteration, and the best one by these labels\n\n{table}')
     print(f'\nPictures: {work_dir}/*.png, and vis_data/vis_image below each variant for those made during training')
+    print(f'All of it on one page: {work_dir}/report.html')
 
 
 def make_data() -> None:

@@ -9,6 +9,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 vis_backends = [dict(type='LocalVisBackend')]
+# vis_backends.append(dict(type='TensorboardVisBackend'))  # after `pip install tensorboard`
 visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer', alpha=0.6)
 log_processor = dict(type='ReadableLogProcessor', by_epoch=False)  # all figures are in scalars.json
 log_level = 'INFO'

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from copy import deepcopy
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -177,3 +178,21 @@ def test_without_a_file_the_console_shows_everything(tmp_path, capsys):
     assert shown.count('model = dict()') == 1
     assert shown.count('Config of the user') == 2
     assert 'model = dict()' in (tmp_path / 'a.log').read_text()
+
+
+def test_tensorboard_is_one_line_of_the_runtime(domains, tmp_path):
+    """Without its comment sign the line adds the backend, which then writes the figures and the pictures."""
+    content = (Path(__file__).parents[2] / 'configs' / '_base_' / 'default_runtime.py').read_text()
+    line = next(line for line in content.splitlines() if 'TensorboardVisBackend' in line)
+    (tmp_path / 'runtime.py').write_text(content.replace(line, line.removeprefix('# ')))
+    backends = Config.fromfile(tmp_path / 'runtime.py').visualizer.vis_backends
+    assert [backend.type for backend in backends] == ['LocalVisBackend', 'TensorboardVisBackend']
+    pytest.importorskip('tensorboard')
+    config = runtime(domains, tmp_path / 'work')
+    config.visualizer.vis_backends = backends
+    config.custom_hooks = [{'type': 'TransitionMatrixHook', 'interval': 2}]
+    runner_of(config).train()
+    (events,) = (tmp_path / 'work').glob('*/vis_data/events.out.tfevents.*')
+    written = events.read_bytes()
+    for name in (b'source.decode.loss_ce', b'transition.error', b'mIoU', b'transition'):
+        assert name in written
