@@ -148,6 +148,7 @@ def _read_mask(raw: RawFile, max_unknown: float) -> tuple[NDArray[np.uint8], lis
         raw,
         values >= _CODES,
         max_unknown,
+        content=values,
         problem='have none of the values 0 to 7',
         describe=lambda row, column: str(values[row, column]),
     )
