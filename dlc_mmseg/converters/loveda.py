@@ -22,8 +22,8 @@ from dlc_mmseg.converters.sources import TileSource
 from dlc_mmseg.converters.tiling import cutting_progress
 from dlc_mmseg.converters.unknown_labels import check_unknown
 from dlc_mmseg.converters.workers import run_jobs
-from dlc_mmseg.datasets.class_statistics import TileStatistics, count_labels
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.statistics_file import TileStatistics, count_labels
 
 PARTS = ('Train', 'Val', 'Test')
 SCENES = ('Urban', 'Rural')

@@ -15,7 +15,7 @@ from PIL import Image
 
 from dlc_mmseg.cli import main
 from dlc_mmseg.converters import loveda
-from dlc_mmseg.datasets.class_statistics import compute_class_statistics, read_class_statistics
+from dlc_mmseg.datasets import compute_class_statistics, read_class_statistics
 
 ROOT = Path(__file__).parents[2]
 TILES = {
