@@ -23,5 +23,7 @@ model = dict(
     masked_consistency=dict(block_size=16),
     transition=dict(total_iterations=640),
 )
-default_hooks = dict(checkpoint=dict(interval=320), logger=dict(interval=25))
+default_hooks = dict(
+    checkpoint=dict(interval=320), logger=dict(interval=25), self_training_watch=dict(interval=160, num_images=8)
+)
 custom_hooks = [dict(type='PseudoLabelHook', interval=160), dict(type='TransitionMatrixHook', interval=160)]

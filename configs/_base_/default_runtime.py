@@ -30,6 +30,7 @@ default_hooks = dict(
     run_summary=dict(type='RunSummaryHook'),
     exact_resume=dict(type='ExactResumeHook'),
     pseudo_label_weight=dict(type='PseudoLabelWeightHook', patience=200),
+    self_training_watch=dict(type='SelfTrainingWatchHook', interval=1000),
 )
 custom_hooks = [
     dict(type='PseudoLabelHook', interval=1000),

@@ -10,6 +10,7 @@ from dlc_mmseg.engine.preflight_hook import PreflightHook, PreflightRunner
 from dlc_mmseg.engine.pseudo_label_hook import PseudoLabelHook
 from dlc_mmseg.engine.pseudo_label_weight_hook import PseudoLabelWeightHook
 from dlc_mmseg.engine.run_summary_hook import RunSummaryHook
+from dlc_mmseg.engine.self_training_watch_hook import SelfTrainingWatchHook
 from dlc_mmseg.engine.student_optimizer import StudentOptimWrapperConstructor
 from dlc_mmseg.engine.transition_hook import TransitionMatrixHook
 
@@ -25,6 +26,7 @@ __all__ = [
     'PseudoLabelWeightHook',
     'ReadableLogProcessor',
     'RunSummaryHook',
+    'SelfTrainingWatchHook',
     'StudentOptimWrapperConstructor',
     'TransitionMatrixHook',
 ]

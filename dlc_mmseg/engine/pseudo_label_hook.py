@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
-from mmseg.structures import SegDataSample
 
-from dlc_mmseg.engine.iteration_randomness import kept_randomness
 from dlc_mmseg.engine.labelled_target import labelled_target
 from dlc_mmseg.engine.panels import Panel, draw_panels
 from dlc_mmseg.engine.pictures import colour_labels, grey_confidence, loaded_image
-from dlc_mmseg.engine.target_crops import TargetCrop, target_crops
-from dlc_mmseg.engine.true_confusion import evaluation_mode, label_map
+from dlc_mmseg.engine.target_crops import TargetCrop, label_crop, target_crops
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.teacher import unwrapped
 
@@ -92,7 +88,7 @@ class PseudoLabelHook(Hook):
 
 def _panels(crop: TargetCrop, model: MeanTeacherSegmentor, palette: list[list[int]]) -> list[Panel]:
     """Image, true labels where known, pseudo-labels and confidence of a crop."""
-    labels, confidence = _label(crop, model)
+    labels, confidence = label_crop(crop, model)
     panels = [Panel(crop.name, loaded_image(crop.image))]
     right = ''
     if crop.labels is not None:
@@ -104,16 +100,3 @@ def _panels(crop: TargetCrop, model: MeanTeacherSegmentor, palette: list[list[in
     panels.append(Panel(f'pseudo-labels{right}', colour_labels(labels.numpy(), palette)))
     panels.append(Panel(f'confidence, {sure:.0%} of pixels >= {threshold:g}', grey_confidence(confidence)))
     return panels
-
-
-@torch.no_grad()
-def _label(crop: TargetCrop, model: MeanTeacherSegmentor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pseudo-labels and confidence of a crop, each of shape (H, W), on the CPU."""
-    size = tuple(crop.image.shape[-2:])
-    sample = SegDataSample(metainfo={'img_shape': size, 'ori_shape': size})
-    with kept_randomness(), evaluation_mode(model.teacher):
-        batch = model.data_preprocessor({'inputs': [crop.image], 'data_samples': [sample]}, False)
-        labelled = model.teacher.predict(batch['inputs'], batch['data_samples'])[0]
-    return label_map(labelled, 'pred_sem_seg'), labelled.get('seg_logits').get('data').float().softmax(dim=0).amax(
-        dim=0
-    ).cpu()

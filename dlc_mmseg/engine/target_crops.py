@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.engine.iteration_randomness import kept_randomness, seed_iteration
-from dlc_mmseg.engine.true_confusion import label_map
+from dlc_mmseg.engine.true_confusion import evaluation_mode, label_map
 from dlc_mmseg.functional.spread import spread_indices
+from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 
 
 class TargetCrop(NamedTuple):
@@ -49,6 +52,28 @@ def target_crops(dataset: Any, count: int, size: int) -> Iterator[TargetCrop]:
             labels = F.interpolate(labels[None, None].float(), image.shape[-2:], mode='nearest')[0, 0].long()
         name = Path(str(sample.metainfo.get('img_path', f'image {index}'))).name
         yield TargetCrop(name, _middle(image, size), None if labels is None else _middle(labels, size))
+
+
+@torch.no_grad()
+def label_crop(crop: TargetCrop, model: MeanTeacherSegmentor) -> tuple[Tensor, Tensor]:
+    """What the teacher says of a crop, as its ``test_cfg`` says, with running batch norm statistics.
+
+    Modes, buffers and random generators of the training are left as they were.
+
+    Args:
+        crop: The crop.
+        model: The model in training.
+
+    Returns:
+        Pseudo-labels and their probabilities, each of shape (H, W), on the CPU.
+    """
+    size = tuple(crop.image.shape[-2:])
+    sample = SegDataSample(metainfo={'img_shape': size, 'ori_shape': size})
+    with kept_randomness(), evaluation_mode(model.teacher):
+        batch = model.data_preprocessor({'inputs': [crop.image], 'data_samples': [sample]}, False)
+        labelled = model.teacher.predict(batch['inputs'], batch['data_samples'])[0]
+    probs = labelled.get('seg_logits').get('data').float().softmax(dim=0)
+    return label_map(labelled, 'pred_sem_seg'), probs.amax(dim=0).cpu()
 
 
 def _middle(values: Tensor, size: int) -> Tensor:
