@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -142,3 +143,34 @@ def test_files_are_written_whole_locked_and_unpickled_in_one_place_each():
         for name in {ast.unparse(call.func) for call in calls} & ONLY_IN_FILES.keys():
             found.setdefault(name, []).append(path.relative_to(ROOT / 'dlc_mmseg').as_posix())
     assert found == {name: [f'files/{place}'] for name, place in ONLY_IN_FILES.items()}
+
+
+def documented_layers() -> list[set[str]]:
+    """Rooms of CONTRIBUTING's arrow, from left to right."""
+    text = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
+    (arrow,) = (line for line in text.splitlines() if line.startswith('commands -> '))
+    return [set(part.strip(' {}').split(', ')) for part in arrow.split('->')]
+
+
+def test_the_arrow_in_contributing_is_the_one_that_is_held():
+    layers = documented_layers()
+    assert set.union(*layers) == set(ALLOWED)
+    for number, rooms in enumerate(layers):
+        below = set().union(*layers[number + 1 :])
+        for room in rooms:
+            assert ALLOWED[room] - {room} <= below, room
+
+
+def test_the_map_names_what_there_is():
+    text = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| `(\w+)` \|', text, flags=re.MULTILINE)
+    folders = {path.name for path in (ROOT / 'dlc_mmseg').iterdir() if (path / '__init__.py').is_file()}
+    assert set(rows) == folders == set(ALLOWED)
+    segmentors = ROOT / 'dlc_mmseg' / 'models' / 'segmentors'
+    named = re.findall(r'([\w/]+\.py)(?::(\w+))?', text)
+    assert len(named) > 20
+    for name, function in named:
+        places = [folder / name for folder in (ROOT, ROOT / 'dlc_mmseg', segmentors) if (folder / name).is_file()]
+        assert places, name
+        code = places[0].read_text(encoding='utf-8')
+        assert not function or re.search(rf'^\s*(def|class) {function}\b', code, flags=re.MULTILINE), (name, function)
