@@ -49,6 +49,10 @@ def sliding_windows(size: tuple[int, int], window: tuple[int, int], stride: tupl
 
     Raises:
         ValueError: If a length is not positive or a stride exceeds its window.
+
+    Example:
+        >>> [box.left for box in sliding_windows((512, 1000), (512, 512), (256, 256))]
+        [0, 256, 488]
     """
     if min(*size, *window, *stride) < 1:
         raise ValueError(f'size {size}, window {window} and stride {stride} must be positive')

@@ -29,6 +29,14 @@ def class_mix_mask(
 
     Raises:
         ValueError: If labels have not three dimensions or ``num_classes`` is not positive.
+
+    Example:
+        Of classes 0 and 2 one is pasted, with all of its pixels; pixels without a class never are.
+
+        >>> labels = torch.tensor([[[0, 0, 2, 255]]])
+        >>> mask = class_mix_mask(labels, 3)
+        >>> mask.tolist() in ([[[True, True, False, False]]], [[[False, False, True, False]]])
+        True
     """
     if labels.dim() != 3:
         raise ValueError(f'labels have shape {tuple(labels.shape)}: pass (B, H, W)')
@@ -64,6 +72,11 @@ def mix(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         ValueError: If shapes do not fit.
+
+    Example:
+        >>> mask = torch.tensor([[[True, False]]])
+        >>> mix(mask, torch.tensor([[[1, 1]]]), torch.tensor([[[5, 5]]])).tolist()
+        [[[1, 5]]]
     """
     spatial = (*source.shape[:1], *source.shape[-2:])
     if source.shape != target.shape or source.dim() not in (3, 4) or mask.shape != spatial:

@@ -64,6 +64,14 @@ def true_transition(counts: Tensor) -> Tensor:
 
     Returns:
         Shape (K, K), float64, ``T[i, j] = P(prediction = j | true label = i)``; rows of classes without pixels are NaN.
+
+    Example:
+        >>> labels, predictions = torch.tensor([0, 0, 0, 0, 1, 1, 255]), torch.tensor([0, 0, 0, 1, 1, 1, 0])
+        >>> counts = confusion_counts(labels, predictions, 2)
+        >>> counts.tolist()
+        [[3, 1], [0, 2]]
+        >>> true_transition(counts).tolist()
+        [[0.75, 0.25], [0.0, 1.0]]
     """
     counts = counts.double()
     return counts / counts.sum(dim=1, keepdim=True)
@@ -79,6 +87,12 @@ def precision_matrix(joint: Tensor) -> Tensor:
     Returns:
         Shape (K, K), float64, ``P[i, j] = P(true label = i | prediction = j)``; columns of classes that are never
         predicted are NaN.
+
+    Example:
+        Of all pixels predicted as class 1, every third is of class 0.
+
+        >>> print(precision_matrix(torch.tensor([[3, 1], [0, 2]]))[:, 1])
+        tensor([0.3333, 0.6667], dtype=torch.float64)
     """
     joint = joint.double()
     return joint / joint.sum(dim=0, keepdim=True)

@@ -42,6 +42,15 @@ def pseudo_labels(
     Raises:
         ValueError: If logits have not four dimensions, ``valid`` does not fit them, the threshold is no probability,
             or a margin is negative or leaves no pixel.
+
+    Example:
+        Three of four pixels are sure, so that all pixels get the weight 0.75.
+
+        >>> sure, unsure = [4.0, 0.0], [0.1, 0.0]
+        >>> logits = torch.tensor([[sure, sure], [sure, unsure]]).permute(2, 0, 1).unsqueeze(0)
+        >>> found = pseudo_labels(logits, threshold=0.9)
+        >>> found.labels.tolist(), found.weight.tolist()
+        ([[[0, 0], [0, 0]]], [[[0.75, 0.75], [0.75, 0.75]]])
     """
     if logits.dim() != 4:
         raise ValueError(f'logits have shape {tuple(logits.shape)}: pass (B, K, H, W)')

@@ -87,6 +87,18 @@ def forward_corrected_cross_entropy(
     Raises:
         ValueError: If shapes do not fit, a number is out of range or ``reduction`` is unknown.
         IndexError: If a label is neither a class nor ``ignore_index`` (checked on the CPU).
+
+    Example:
+        A pixel that is most likely of class 0 carries label 1. Where every fifth pixel of class 0 is mislabelled so,
+        that is no great surprise, and the loss is smaller than without the correction.
+
+        >>> logits = torch.tensor([0.9, 0.1]).log().view(1, 2, 1, 1)
+        >>> label = torch.tensor([[[1]]])
+        >>> transition = torch.tensor([[0.8, 0.2], [0.0, 1.0]])
+        >>> corrected = forward_corrected_cross_entropy(logits, label, transition)
+        >>> plain = forward_corrected_cross_entropy(logits, label, None)
+        >>> print(f'{corrected:.3f} instead of {plain:.3f}')
+        1.273 instead of 2.303
     """
     others = {'transition_mask': transition_mask, 'weight': weight}
     _check(logits, labels, transition, others)

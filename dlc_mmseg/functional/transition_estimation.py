@@ -46,6 +46,10 @@ def initial_logits(num_classes: int, *, diagonal: float = 0.967) -> Tensor:
 
     Raises:
         ValueError: If an argument is out of range.
+
+    Example:
+        >>> print(initial_logits(3, diagonal=0.9).softmax(dim=1)[0])
+        tensor([0.9000, 0.0500, 0.0500])
     """
     if num_classes < 2 or not 0 < diagonal < 1:
         raise ValueError(f'num_classes {num_classes}, diagonal {diagonal}: choose K >= 2 and a share in (0, 1)')
