@@ -15,6 +15,7 @@ from dlc_mmseg.version import __version__
 COMMANDS = {
     'configs': 'list or copy the configs that come with the package',
     'check': 'check a config and all files that training with it will read',
+    'predict': 'map rasters of any size, georeferenced',
     'band-statistics': 'mean and standard deviation of each band of images, for the data preprocessor',
     'convert-potsdam': 'cut the ISPRS Potsdam data into tiles',
     'convert-vaihingen': 'cut the ISPRS Vaihingen data into tiles',

@@ -14,7 +14,6 @@ from tiny_run import run_config, write_pair
 
 from dlc_mmseg.checks import Options, check_config, stored_images
 
-pytest.importorskip('rasterio')
 RASTER = {'type': 'LoadRasterFromFile'}
 PACK = {'type': 'PackRasterInputs'}
 

@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmseg.models.segmentors.base import BaseSegmentor
 from torch import Tensor
 
+from dlc_mmseg.deploy.class_descriptions import described_classes
 from dlc_mmseg.deploy.noise.predicting import load_model
-from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
 _SYNCHRONISED = ('SyncBN', 'MMSyncBN', 'naiveSyncBN')
@@ -64,7 +64,8 @@ def predicting_network(config: Config, checkpoint: str | Path) -> Network:
         value = getattr(model.data_preprocessor, name, None)
         if isinstance(value, Tensor):
             preprocessor[name] = [float(str(entry)) for entry in value.flatten().numpy()]  # 123.675, as it was written
-    classes, palette = _classes(config, checkpoint, segmentor)
+    count = int(segmentor.num_classes)  # type: ignore[arg-type]  # of BaseModule, to a checker
+    classes, palette = described_classes(config, checkpoint, count)
     plain = as_built(settings)
     return Network(segmentor.eval(), plain, preprocessor, role, classes, palette, Path(checkpoint).stat().st_size)
 
@@ -117,20 +118,3 @@ def image_logits(segmentor: BaseSegmentor) -> Callable[[Tensor], Tensor]:
         )
 
     return logits
-
-
-def _classes(
-    config: Config, checkpoint: str | Path, segmentor: BaseSegmentor
-) -> tuple[tuple[str, ...], list[list[int]] | None]:
-    """Names and colours from the checkpoint, or else from the config's test data."""
-    meta = load_checkpoint_file(checkpoint, mmap=True).get('meta') or {}
-    described = dict(meta.get('dataset_meta') or {})
-    if not described.get('classes'):
-        dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
-        described = dict(dataset.get('metainfo') or {})
-    count = int(segmentor.num_classes)  # type: ignore[arg-type]  # of BaseModule, to a checker
-    names = tuple(str(name) for name in described.get('classes') or ())
-    if len(names) != count:
-        return tuple(f'class {index}' for index in range(count)), None
-    palette = [[int(part) for part in colour] for colour in described.get('palette') or ()]
-    return names, palette if len(palette) == count else None

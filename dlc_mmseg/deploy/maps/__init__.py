@@ -1,0 +1,1 @@
+"""Maps of whole rasters: read and written window by window, georeferenced."""
