@@ -14,7 +14,7 @@ from dlc_mmseg.models.segmentors.feature_format import FeatureFormat
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
-from dlc_mmseg.models.transition.views import LabelledView, Views
+from dlc_mmseg.models.transition.views import LabelledView, Views, cell_centres
 
 
 @MODELS.register_module()
@@ -168,10 +168,15 @@ def predicts(head: HeadLogits) -> bool:
 def teacher_view(teacher: TeacherOutput) -> LabelledView:
     """What the teacher says of the target images beside its pseudo-labels; they count however unsure, but for padding.
 
+    Its logits are taken at the centres of the shallowest features' cells: between them they were interpolated from a
+    head that is no finer, and counting every pixel costs as many times more as cells have pixels.
+
     Args:
         teacher: Its output.
     """
-    return LabelledView(teacher.logits, teacher.pseudo.labels, teacher.valid)
+    size = teacher.features[0].shape[-2:] if teacher.features else teacher.logits.shape[-2:]
+    height, width = (min(cells, pixels) for cells, pixels in zip(size, teacher.logits.shape[-2:], strict=True))
+    return LabelledView(cell_centres(teacher.logits, height, width), teacher.pseudo.labels, teacher.valid)
 
 
 def pasted_views(seen: list[tuple[TargetBatch, HeadLogits]]) -> list[LabelledView]:

@@ -48,10 +48,12 @@ class Views(NamedTuple):
 
 
 def cell_centres(pixels: Tensor, height: int, width: int) -> Tensor:
-    """A per-pixel map of shape (B, H, W) at the centres of the cells of a coarser grid, shape (B, height, width)."""
-    rows = ((torch.arange(height, device=pixels.device) + 0.5) * pixels.shape[1] / height).long()
-    columns = ((torch.arange(width, device=pixels.device) + 0.5) * pixels.shape[2] / width).long()
-    return pixels[:, rows][:, :, columns]
+    """Per-pixel maps of shape (..., H, W) at the centres of the cells of a coarser grid, shape (..., height, width)."""
+    if tuple(pixels.shape[-2:]) == (height, width):
+        return pixels
+    rows = ((torch.arange(height, device=pixels.device) + 0.5) * pixels.shape[-2] / height).long()
+    columns = ((torch.arange(width, device=pixels.device) + 0.5) * pixels.shape[-1] / width).long()
+    return pixels[..., rows, :][..., columns]
 
 
 def draw_points(features: Tensor, labels: Tensor, valid: Tensor, num_points: int) -> Points:

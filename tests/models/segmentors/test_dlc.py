@@ -13,7 +13,6 @@ from dlc_mmseg.functional.windows import Box
 from dlc_mmseg.models.segmentors.dlc import pasted_views, predicts, teacher_view
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
-from dlc_mmseg.models.transition.views import cell_centres
 
 
 def build(**changes):
@@ -175,6 +174,16 @@ def test_every_pseudo_label_counts_however_unsure_but_no_padding():
     assert torch.equal(view.counted, valid)
 
 
+def test_the_teacher_is_counted_on_the_grid_of_the_shallowest_features():
+    labels, valid = torch.zeros(1, 8, 12).long(), torch.ones(1, 8, 12, dtype=torch.bool)
+    pseudo, logits = PseudoLabels(labels, valid.float(), valid.float()), torch.randn(1, 3, 8, 12)
+    for size, expected in (((2, 3), logits[:, :, 2::4, 2::4]), ((16, 24), logits)):
+        features = (torch.zeros(1, 5, *size), torch.zeros(1, 7, 1, 1))
+        view = teacher_view(TeacherOutput(pseudo, logits, features, valid))
+        assert torch.equal(view.logits, expected)
+        assert view.labels is labels
+
+
 def test_of_student_batches_only_pasted_pixels_of_predicting_heads_are_seen():
     pasted = torch.zeros(1, 4, 4, dtype=torch.bool)
     pasted[:, :2] = True
@@ -196,8 +205,8 @@ def test_the_counts_are_those_of_teacher_and_pasted_pixels():
     label_target = model.label_target
     model.label_target = lambda *arguments: made.append(label_target(*arguments)) or made[-1]
     model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
-    probs = made[0].logits.softmax(dim=1)
-    labels = cell_centres(made[0].pseudo.labels, *probs.shape[2:])
+    logits, labels = made[0].logits[:, :, 1::2, 1::2], made[0].pseudo.labels[:, 1::2, 1::2]  # features have stride 2
+    probs = logits.softmax(dim=1)
     expected = torch.stack([(probs * (labels == label).unsqueeze(1)).sum(dim=(0, 2, 3)) for label in range(3)], dim=1)
     torch.testing.assert_close(model.transition.estimator.counts, expected)
 
