@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from dlc_mmseg.datasets.domain import build_domain, first_item
 from dlc_mmseg.datasets.draw_randomness import Stream, draw_generator, isolated_randomness, shuffled_index
 from dlc_mmseg.datasets.label_loading import drop_label_loading
+from dlc_mmseg.datasets.loading_once import loading_once
 from dlc_mmseg.datasets.nesting import leaf_datasets
 from dlc_mmseg.datasets.paired_sampler import Draw
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampler, RareClassSampling, RareDraw, sampling_settings
@@ -66,6 +67,7 @@ class PairedDomainDataset(Dataset[dict[str, Any]]):
         for dataset, domain in ((self.source, 'source'), (self.target, 'target')):
             for leaf in leaf_datasets(dataset):
                 check_raster_pipeline(leaf.pipeline.transforms, f'{domain} pipeline')
+        self._source_leaves = list(leaf_datasets(self.source))
         check_labels_exist(self.source)
         self.rare_classes = self._check_labels(settings)
         self._check_items()
@@ -137,11 +139,16 @@ class PairedDomainDataset(Dataset[dict[str, Any]]):
         return {'source': self._load_source(draw), 'target': _without_labels(self.target[target])}
 
     def _load_source(self, draw: RareDraw) -> Any:
+        if self.rare_classes is None or not draw.wanted_pixels:
+            return self.source[draw.image]
+        with loading_once(self._source_leaves):
+            return self._redrawn(draw, self.rare_classes.settings.max_redraws)
+
+    def _redrawn(self, draw: RareDraw, max_redraws: int) -> Any:
+        """The first run of the pipeline that holds as much of the class as wanted, or the one that holds most."""
         best = self.source[draw.image]
-        if self.rare_classes is None:
-            return best
         most = _pixels(best, draw.label)
-        for _ in range(self.rare_classes.settings.max_redraws):
+        for _ in range(max_redraws):
             if most >= draw.wanted_pixels:
                 break
             item = self.source[draw.image]
