@@ -168,15 +168,16 @@ def predicts(head: HeadLogits) -> bool:
 def teacher_view(teacher: TeacherOutput) -> LabelledView:
     """What the teacher says of the target images beside its pseudo-labels; they count however unsure, but for padding.
 
-    Its logits are taken at the centres of the shallowest features' cells: between them they were interpolated from a
-    head that is no finer, and counting every pixel costs as many times more as cells have pixels.
+    Its logits are taken at the centres of the shallowest features' cells, each of which counts as its pixels: between
+    them they were interpolated from a head that is no finer.
 
     Args:
         teacher: Its output.
     """
     size = teacher.features[0].shape[-2:] if teacher.features else teacher.logits.shape[-2:]
     height, width = (min(cells, pixels) for cells, pixels in zip(size, teacher.logits.shape[-2:], strict=True))
-    return LabelledView(cell_centres(teacher.logits, height, width), teacher.pseudo.labels, teacher.valid)
+    logits, pixels = cell_centres(teacher.logits, height, width), teacher.logits[0, 0].numel() / (height * width)
+    return LabelledView(logits, teacher.pseudo.labels, teacher.valid, pixels)
 
 
 def pasted_views(seen: list[tuple[TargetBatch, HeadLogits]]) -> list[LabelledView]:

@@ -50,7 +50,8 @@ class ConfusionEstimator(TransitionEstimator):
     Args:
         num_classes: Number of classes K; `NoiseTransitionMatrix` fills it in.
         momentum: Share of each late iteration in the moving average, in (0, 1].
-        known_weight: Weight of a pasted pixel, whose true label is known, beside a pseudo-labelled one, >= 0.
+        known_weight: Weight of a pasted cell of the student's logits, whose true label is known, beside a
+            pseudo-labelled pixel, >= 0.
         loss_weight: Weight of the divergence beside the regularisers, >= 0.
         learning_rate: First rate of Adam on the logits, > 0; None takes 0.1.
         betas: Adam's decay rates.
@@ -112,9 +113,9 @@ class ConfusionEstimator(TransitionEstimator):
         """
         counts = torch.zeros(2, *self.counts.shape, device=self.counts.device)
         for view in views.pseudo_labelled:
-            counts[0] += expected_confusion(view.logits.float().softmax(dim=1), *_at_logits(view))
+            counts[0] += view.weight * expected_confusion(view.logits.float().softmax(dim=1), *_at_logits(view))
         for view in views.pasted:
-            counts[1] += self._known(view.logits.argmax(dim=1), *_at_logits(view))
+            counts[1] += view.weight * self._known(view.logits.argmax(dim=1), *_at_logits(view))
         all_reduce(counts, op='mean')
         self.iterations += 1
         share = (1 / self.iterations).clamp(min=self.momentum)

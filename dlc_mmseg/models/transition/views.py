@@ -28,11 +28,13 @@ class LabelledView(NamedTuple):
         logits: Shape (B, K, h, w), without gradient.
         labels: Shape (B, H, W); values outside 0..K-1 do not count.
         counted: Shape (B, H, W), bool: True where the pixel counts.
+        weight: What a cell of the logits counts.
     """
 
     logits: Tensor
     labels: Tensor
     counted: Tensor
+    weight: float = 1.0
 
 
 class Views(NamedTuple):

@@ -177,11 +177,12 @@ def test_every_pseudo_label_counts_however_unsure_but_no_padding():
 def test_the_teacher_is_counted_on_the_grid_of_the_shallowest_features():
     labels, valid = torch.zeros(1, 8, 12).long(), torch.ones(1, 8, 12, dtype=torch.bool)
     pseudo, logits = PseudoLabels(labels, valid.float(), valid.float()), torch.randn(1, 3, 8, 12)
-    for size, expected in (((2, 3), logits[:, :, 2::4, 2::4]), ((16, 24), logits)):
+    for size, expected, weight in (((2, 3), logits[:, :, 2::4, 2::4], 16.0), ((16, 24), logits, 1.0)):
         features = (torch.zeros(1, 5, *size), torch.zeros(1, 7, 1, 1))
         view = teacher_view(TeacherOutput(pseudo, logits, features, valid))
         assert torch.equal(view.logits, expected)
         assert view.labels is labels
+        assert view.weight == weight
 
 
 def test_of_student_batches_only_pasted_pixels_of_predicting_heads_are_seen():
@@ -207,7 +208,9 @@ def test_the_counts_are_those_of_teacher_and_pasted_pixels():
     model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
     logits, labels = made[0].logits[:, :, 1::2, 1::2], made[0].pseudo.labels[:, 1::2, 1::2]  # features have stride 2
     probs = logits.softmax(dim=1)
-    expected = torch.stack([(probs * (labels == label).unsqueeze(1)).sum(dim=(0, 2, 3)) for label in range(3)], dim=1)
+    expected = 4 * torch.stack(
+        [(probs * (labels == label).unsqueeze(1)).sum(dim=(0, 2, 3)) for label in range(3)], dim=1
+    )
     torch.testing.assert_close(model.transition.estimator.counts, expected)
 
 
