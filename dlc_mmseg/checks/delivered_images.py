@@ -10,9 +10,10 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from numpy.typing import NDArray
 
+from dlc_mmseg.checks.causes import reason
 from dlc_mmseg.checks.domain_files import Domain
 from dlc_mmseg.checks.image_files import SAMPLE
-from dlc_mmseg.checks.report import Report, Severity, Track, one_line, silent
+from dlc_mmseg.checks.report import Report, Severity, Track, silent
 from dlc_mmseg.checks.stored_images import StoredImage, read_stored
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
 from dlc_mmseg.datasets.image_loading import LoadedImage, load_image
@@ -20,6 +21,7 @@ from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile, check_raster_p
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.spread import spread
 
+_PICTURES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
 _LEVELS = 64
 """Fewer different values than this, where the file has more, are called a loss of the image."""
 _TOLERANCE = 4
@@ -63,7 +65,7 @@ def check_delivered(domain: Domain, report: Report, *, full: bool, track: Track 
     found: defaultdict[str, list[tuple[str, Fault]]] = defaultdict(list)
     for tile in track(chosen, f'comparing with files: {domain.role}', len(chosen)):
         stored = read_stored(tile.image)
-        if stored is None:
+        if stored is None and tile.image.lower().endswith(_PICTURES):
             continue
         for fault in faults(domain, tile.info, stored):
             found[fault.kind].append((tile.image, fault))
@@ -74,13 +76,13 @@ def check_delivered(domain: Domain, report: Report, *, full: bool, track: Track 
     return 'unreadable' not in found
 
 
-def faults(domain: Domain, info: dict[str, Any], stored: StoredImage) -> Iterator[Fault]:
+def faults(domain: Domain, info: dict[str, Any], stored: StoredImage | None) -> Iterator[Fault]:
     """What is lost of one file.
 
     Args:
         domain: Its dataset.
         info: The dataset's entry.
-        stored: What the file holds.
+        stored: What the file holds; None where nothing at hand reads it.
 
     Yields:
         Each loss.
@@ -90,8 +92,8 @@ def faults(domain: Domain, info: dict[str, Any], stored: StoredImage) -> Iterato
         with isolated_randomness(0, 0):
             delivered = load_image(domain.dataset.pipeline.transforms, info)
     except Exception as error:  # noqa: BLE001, anything a transform may raise
-        if not isinstance(_loader(domain), LoadRasterFromFile):
-            what = f'({_content(stored)}) cannot be read by {_name(domain)} ({one_line(error)[:120]})'
+        if stored is not None and not isinstance(_loader(domain), LoadRasterFromFile):
+            what = f'({_content(stored)}) cannot be read by {_name(domain)} ({reason(error)[:120]})'
             yield Fault('unreadable', 'error', what, remedy)
         return
     if delivered is None:
@@ -100,7 +102,13 @@ def faults(domain: Domain, info: dict[str, Any], stored: StoredImage) -> Iterato
     if image.dtype.kind == 'f' and not np.isfinite(image).all():
         what = f'holds {np.sum(~np.isfinite(image).all(-1))} pixels with values that are not finite (NaN)'
         yield Fault('not finite', 'error', what, remedy)
+    if stored is None:
+        return
     if not isinstance(delivered.loader, LoadRasterFromFile):
+        if stored.values is not None and stored.values.shape[:2] != image.shape[:2]:
+            what = f'has {_shape(stored.values)}, {name} gives {_shape(image)}: band by band in place of pixel by pixel'
+            yield Fault('shape', 'error', what, remedy)
+            return
         yield from _depth(stored, image, name, remedy)
         yield from _bands(stored, delivered, name, remedy)
     if delivered.nodata is None and stored.nodata is not None and stored.nodata.any():
@@ -135,6 +143,10 @@ def _bands(stored: StoredImage, delivered: LoadedImage, name: str, remedy: str) 
     colour = got == 3 and stored.bands == 4
     choice = ', with bands=[1, 2, 3] if three are wanted' if colour else ''
     yield Fault('bands', 'warning' if got == 3 else 'error', what, remedy + choice)
+
+
+def _shape(image: NDArray[Any]) -> str:
+    return f'{image.shape[0]} x {image.shape[1]} pixels (height x width) in {image.shape[2]} bands'
 
 
 def _loader(domain: Domain) -> Any:

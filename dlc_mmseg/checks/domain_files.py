@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from mmseg.registry import DATASETS, METRICS
 
+from dlc_mmseg.checks.causes import reason, remedy
 from dlc_mmseg.checks.report import Report, one_line
 from dlc_mmseg.datasets.domain import missing_files
 from dlc_mmseg.datasets.label_loading import loads_labels
@@ -79,12 +80,13 @@ def list_domains(config: Mapping[str, Any], report: Report) -> list[Domain]:
     """
     domains = []
     for role, name, dataset in dataset_configs(config):
-        domain = _build(role, name, dataset, report)
-        if domain is not None:
-            domain.scored_without_labels = role == 'validation' and _scored_without_labels(config)
-            _list_tiles(domain, report)
-            domains.append(domain)
-            report.images[role] = report.images.get(role, 0) + len(domain.tiles)
+        with report.attempt(name):
+            domain = _build(role, name, dataset, report)
+            if domain is not None:
+                domain.scored_without_labels = role == 'validation' and _scored_without_labels(config)
+                domains.append(domain)
+                _list_tiles(domain, report)
+                report.images[role] = report.images.get(role, 0) + len(domain.tiles)
     return domains
 
 
@@ -154,7 +156,7 @@ def _build(role: Role, name: str, config: Mapping[str, Any], report: Report) -> 
         if folder and '://' not in folder and not os.path.isdir(folder):
             _missing_folder(role, folder, name, report)  # some datasets assert that it exists
         else:
-            report.error(name, f'does not build ({one_line(error)})', 'correct this dataset in the config')
+            report.error(name, f'does not build ({reason(error)})', remedy(error, 'correct this dataset in the config'))
         return None
 
 

@@ -27,6 +27,7 @@ class Header(NamedTuple):
         bytes: Length of the file.
         fault: What is wrong with the file; None if nothing is.
         complete: False if the end looks cut off, which decoding must confirm.
+        lossy: Whether its compression changes values.
     """
 
     size: tuple[int, int] | None
@@ -34,6 +35,7 @@ class Header(NamedTuple):
     bytes: int
     fault: str | None
     complete: bool
+    lossy: bool = False
 
 
 def read_headers(paths: list[str], description: str, track: Track = silent) -> dict[str, Header]:
@@ -68,7 +70,8 @@ def read_header(path: str) -> Header:
             return Header(None, '', 0, 'is empty (0 bytes)', True)
         with open(path, 'rb') as file, Image.open(file) as image:
             size = (image.height, image.width)
-            return Header(size, image.mode, length, None, _is_complete(file, image, length))
+            lossy = image.format == 'JPEG' or image.info.get('compression') == 'jpeg'
+            return Header(size, image.mode, length, None, _is_complete(file, image, length), lossy)
     except UnidentifiedImageError:
         known = path.lower().endswith(_PILLOW_KNOWS)
         return Header(None, '', length, _NO_IMAGE if known else None, not known)

@@ -7,8 +7,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from dlc_mmseg.checks.class_presence import LabelPixels, check_presence
 from dlc_mmseg.checks.domain_files import Domain, Tile
-from dlc_mmseg.checks.image_headers import Header, threads
+from dlc_mmseg.checks.image_headers import Header, read_header, threads
 from dlc_mmseg.checks.report import Report, Track, silent
 from dlc_mmseg.datasets.class_statistics import count_tile
 from dlc_mmseg.datasets.domain import missing_files
@@ -111,6 +112,10 @@ def check_label_kinds(domain: Domain, headers: dict[str, Header], report: Report
         f'label of a {domain.role} image holds fractions',
         'write class indices as 8-bit single-channel PNG',
     )
+    lossy = [str(tile.label) for tile in domain.tiles if tile.label in headers and headers[tile.label].lossy]
+    remedy = 'write labels from their source as PNG: a PNG made of this file keeps the damage'
+    what = f'label of a {domain.role} image is compressed with loss, which changes class indices'
+    report.files('warning', [path for path in lossy if path not in colours], what, remedy)
     wrong = {*colours, *fractions}
     domain.tiles = [tile for tile in domain.tiles if tile.label not in wrong]
 
@@ -149,61 +154,61 @@ def _try_count(tile: Tile) -> TileStatistics | UserError:
         return error
 
 
-def check_values(domain: Domain, counts: list[tuple[Tile, TileStatistics]], ignore_index: int, report: Report) -> None:
+def check_values(
+    domain: Domain, counts: list[tuple[Tile, TileStatistics]], ignore_index: int, report: Report
+) -> LabelPixels | None:
     """Compare label values with the classes.
 
     Args:
         domain: A labelled dataset.
         counts: Tiles and their counts.
         ignore_index: Its ignored label.
-        report: Receives values that are no class, and what looks shifted, empty or never there.
+        report: Receives values that are no class, and what looks shifted, empty or hidden behind the ignored value.
+
+    Returns:
+        The pixels of each label; None where something is wrong with them.
     """
     number = len(domain.classes)
     if not number or not counts:
-        return
+        return None
     allowed = {*range(number), ignore_index, IGNORED}
     strange: Counter[int] = Counter()
     files: list[str] = []
-    seen: set[int] = set()
+    labels: Counter[int] = Counter()
     for tile, statistics in counts:
-        labels = {value: _label(value, tile) for value in statistics.counts}
-        values = [value for value, label in labels.items() if not 0 <= value <= IGNORED or label not in allowed]
-        seen.update(labels.values())
+        own = {value: _label(value, tile) for value in statistics.counts}
+        values = [value for value, label in own.items() if not 0 <= value <= IGNORED or label not in allowed]
         strange.update(values)
+        for value, count in statistics.counts.items():
+            labels[own[value]] += count
         if values:
             files.append(str(tile.label))
-    reduced = bool(getattr(domain.dataset, 'reduce_zero_label', False))
+    ignored = sum(statistics.counts.get(IGNORED, 0) for _, statistics in counts)
+    pixels = LabelPixels(domain, labels, ignored, len(counts) == len(domain.tiles))
     if files:
+        reduced = bool(getattr(domain.dataset, 'reduce_zero_label', False))
         listed = ', '.join(map(str, sorted(strange)[:8])) + (', ...' if len(strange) > 8 else '')
         what = f'label values {listed} are none of the {number} {domain.role} classes (reduce_zero_label={reduced})'
-        report.files('error', files, what, _value_remedy(sorted(strange), seen, number, reduced))
-        return
+        what += f'; {pixels.ignored_share}' if ignored and pixels.absent else ''
+        report.files('error', files, what, _value_remedy(files, sorted(strange), number, reduced))
+        return None
     hint = zero_based_label_hint([({**tile.info}, statistics) for tile, statistics in counts], number)
     if hint is not None:
         report.warning(hint.where, hint.what, hint.remedy)
-        return
-    _check_presence(domain, seen, len(counts) == len(domain.tiles), report)
+        return None
+    return pixels if check_presence(pixels, report) else None
 
 
-def _value_remedy(strange: list[int], seen: set[int], number: int, reduced: bool) -> str:
+def _value_remedy(files: list[str], strange: list[int], number: int, reduced: bool) -> str:
+    if read_header(files[0]).lossy:
+        return 'write labels from their source as PNG: compression with loss changes values, for good'
     if max(strange) > IGNORED:
         return 'write labels as 8-bit images: values above 255 wrap around on loading'
     if strange == [number] and not reduced:
         return 'set reduce_zero_label=True if labels count from 1 and 0 means unlabelled, or correct metainfo.classes'
-    if all(value % 10 == 0 for value in strange):
+    if all(value % 10 == 0 for value in strange) and max(strange) <= 10 * number:
         return 'divide the codes by ten (dlc-mmseg convert-whuoptsar does for WHU-OPT-SAR)'
     return 'convert the labels to class indices 0, 1, .. or correct metainfo.classes'
-
-
-def _check_presence(domain: Domain, seen: set[int], complete: bool, report: Report) -> None:
-    where = str(domain.dataset.data_prefix.get('seg_map_path') or domain.name)
-    absent = [name for index, name in enumerate(domain.classes) if index not in seen]
-    if len(absent) == len(domain.classes) and (complete or domain.role == 'source'):
-        remedy = 'correct reduce_zero_label, metainfo.classes or the label folder'
-        report.error(where, f'{domain.role} labels hold no pixel of any class', remedy)
-    elif absent and complete and domain.role == 'source':
-        what = f'no {domain.role} label holds {", ".join(absent)}'
-        report.warning(where, what, 'the network cannot learn these; correct metainfo.classes if they should be there')
 
 
 def _label(value: int, tile: Tile) -> int:

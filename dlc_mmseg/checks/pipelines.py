@@ -11,7 +11,9 @@ from mmcv.transforms import LoadAnnotations
 from dlc_mmseg.checks.domain_files import Domain, Tile
 from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.report import Report
+from dlc_mmseg.datasets.class_statistics import count_tile
 from dlc_mmseg.datasets.domain import first_item
+from dlc_mmseg.datasets.label_encoding import IGNORED, class_of_value
 from dlc_mmseg.errors import UserError
 
 _RESIZING = ('Resize', 'Pad', 'Albu', 'Rotate')
@@ -68,11 +70,35 @@ def _run(domain: Domain, headers: dict[str, Header], report: Report) -> Outputs 
             remedy = "add dict(type='LoadAnnotations') after LoadImageFromFile"
             report.error(f'{domain.name}.pipeline', 'loads no labels', remedy)
             return None
+        if domain.labelled and not _check_loaded_labels(domain, tile, item, report):
+            return None
         image = item['inputs']
         outputs.channels, outputs.dtype = int(image.shape[0]), str(image.dtype).removeprefix('torch.')
         outputs.largest = max(outputs.largest, float(image.float().max()))
         outputs.sizes.add((int(image.shape[-2]), int(image.shape[-1])))
     return outputs if outputs.sizes else None
+
+
+def _check_loaded_labels(domain: Domain, tile: Tile, item: Mapping[str, Any], report: Report) -> bool:
+    """Labels as the pipeline gives them, where those in the file are classes: other decoders give other values."""
+    number, labels = len(domain.classes), item['data_samples'].gt_sem_seg.data
+    allowed = {*range(number), int(getattr(domain.dataset, 'ignore_index', IGNORED)), IGNORED}
+    loaded = sorted(set(labels.unique().tolist()) - allowed)
+    flat = labels.dim() == 3 and len(labels) == 1
+    if not number or (flat and not loaded):
+        return True
+    try:
+        stored = count_tile(str(tile.label)).counts
+    except UserError:
+        return True  # for the check of label files to report
+    reduced, label_map = bool(tile.info.get('reduce_zero_label')), tile.info.get('label_map')
+    if {class_of_value(value, reduce_zero_label=reduced, label_map=label_map) for value in stored} - allowed:
+        return True  # likewise
+    given = f'values {", ".join(map(str, loaded[:8]))}' if flat else f'shape {tuple(labels.shape)}'
+    what = f'gives labels of {given}, the file holds one channel with {", ".join(map(str, sorted(stored)[:8]))}'
+    remedy = "let LoadAnnotations decode with imdecode_backend='pillow', which keeps the indices of palette images"
+    report.error(f'{domain.name}.pipeline', f'{what} ({tile.label})', remedy)
+    return False
 
 
 class _Single:

@@ -12,12 +12,14 @@ from torch import nn
 
 from dlc_mmseg.checks.channels import check_channels
 from dlc_mmseg.checks.checkpoints import check_starting_points, check_work_dir
+from dlc_mmseg.checks.class_presence import LabelPixels, check_joint_presence
 from dlc_mmseg.checks.classes import check_classes, check_palettes
 from dlc_mmseg.checks.delivered_images import check_delivered
 from dlc_mmseg.checks.domain_files import Domain, list_domains
 from dlc_mmseg.checks.domain_pair import check_pair
 from dlc_mmseg.checks.equal_names import check_equal_names
 from dlc_mmseg.checks.folder_contents import check_folder
+from dlc_mmseg.checks.ignored_labels import check_ignored_labels
 from dlc_mmseg.checks.image_files import check_files, check_sizes
 from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.label_files import check_label_files, check_label_kinds, check_values, count_labels_of
@@ -61,45 +63,59 @@ def check_config(
         All problems, and how many images there are.
     """
     options, report = options or Options(), Report()
-    check_schedule(config, report)
-    check_names(config, report)
-    check_parts(config, report)
-    check_palettes(config, report)
-    domains = list_domains(config, report)
-    check_classes(domains, report)
+    for field, check in (
+        ('train_cfg', check_schedule),
+        ('model', check_names),
+        ('model', check_parts),
+        ('train_dataloader', check_palettes),
+    ):
+        with report.attempt(field):
+            check(config, report)
+    domains: list[Domain] = []
+    with report.attempt('train_dataloader'):
+        domains = list_domains(config, report)
+    with report.attempt('train_dataloader'):
+        check_classes(domains, report)
     classes = next((domain.classes for domain in domains if len(domain.classes) > 1), None)
     if classes:
-        check_heads(config, classes, report)
-    _check_data(config, domains, options, report)
-    check_equal_names(config, report)
+        with report.attempt('model'):
+            check_heads(config, classes, report)
+            check_ignored_labels(config, domains, len(classes), report)
+    with report.attempt('train_dataloader'):
+        _check_data(config, domains, options, report)
+    with report.attempt('test_evaluator'):
+        check_equal_names(config, report)
     if model is None and not any(problem.where.startswith('model') for problem in report.errors):
         model = _build(config, report)
-    if model is not None:
-        check_losses(config, model, report)
-        check_pooled_norms(config, model, report)
-    check_work_dir(config, model, report)
-    check_starting_points(config, model, report, full=options.full)
+    with report.attempt('model'):
+        if model is not None:
+            check_losses(config, model, report)
+            check_pooled_norms(config, model, report)
+    with report.attempt('work_dir'):
+        check_work_dir(config, model, report)
+    with report.attempt('load_from'):
+        check_starting_points(config, model, report, full=options.full)
     return report
 
 
 def _check_data(config: Mapping[str, Any], domains: list[Domain], options: Options, report: Report) -> None:
     headers: dict[str, Header] = {}
+    counted: list[LabelPixels] = []
     outputs: dict[str, Outputs] = {}
     settings = read_settings((config.get('train_dataloader') or {}).get('dataset') or {}, report)
     for domain in domains:
-        check_folder(domain, report)
-        if domain.labelled:
-            check_label_files(domain, report)
-        headers.update(check_files(domain, report, full=options.full, track=options.track))
-        if domain.labelled:
-            check_label_kinds(domain, headers, report)
-            check_sizes(domain, headers, report)
-        loads = check_delivered(domain, report, full=options.full, track=options.track)
-        output = check_pipeline(domain, headers, report) if loads else None
-        if output is not None:
-            outputs[domain.name] = output
-        if domain.labelled:
-            _check_labels(domain, settings if domain.role == 'source' else None, headers, output, options, report)
+        with report.attempt(domain.name):
+            output = _check_files(domain, headers, options, report)
+            if output is not None:
+                outputs[domain.name] = output
+            if domain.labelled:
+                used = settings if domain.role == 'source' else None
+                pixels = _check_labels(domain, used, headers, output, options, report)
+                counted += [pixels] if pixels is not None else []
+    for role in ('source', 'validation'):
+        joined = [pixels for pixels in counted if pixels.domain.role == role]
+        if len(joined) == sum(domain.role == role for domain in domains):  # else one has findings of its own
+            check_joint_presence(joined, report)
     training = [domain for domain in domains if domain.role != 'validation']
     model = config.get('model') or {}
     padding = (model.get('data_preprocessor') or {}).get('size')
@@ -110,6 +126,19 @@ def _check_data(config: Mapping[str, Any], domains: list[Domain], options: Optio
     check_shared_memory(config, trained, report)
 
 
+def _check_files(domain: Domain, headers: dict[str, Header], options: Options, report: Report) -> Outputs | None:
+    """What the pipeline of a domain gives; headers are added, tiles that cannot be used taken out."""
+    check_folder(domain, report)
+    if domain.labelled:
+        check_label_files(domain, report)
+    headers.update(check_files(domain, report, full=options.full, track=options.track))
+    if domain.labelled:
+        check_label_kinds(domain, headers, report)
+        check_sizes(domain, headers, report)
+    loads = check_delivered(domain, report, full=options.full, track=options.track)
+    return check_pipeline(domain, headers, report) if loads else None
+
+
 def _check_labels(
     domain: Domain,
     settings: RareClassSampling | None,
@@ -117,18 +146,19 @@ def _check_labels(
     output: Outputs | None,
     options: Options,
     report: Report,
-) -> None:
+) -> LabelPixels | None:
     known = check_statistics(domain, settings, headers, report) if settings is not None else {}
     keep = options.keep_statistics and settings is not None and settings.statistics is None
     full = options.full or keep
     counts = count_labels_of(domain, report, known=known, full=full, track=options.track)
-    check_values(domain, counts, getattr(domain.dataset, 'ignore_index', 255), report)
+    pixels = check_values(domain, counts, getattr(domain.dataset, 'ignore_index', 255), report)
     if settings is not None:
         check_settings(domain, settings, counts, output, report)
     folder = str(domain.dataset.data_prefix.get('seg_map_path') or '')
     if keep and len(known) < len(counts) == len(domain.dataset) and not report.errors:
         named = {os.path.relpath(str(tile.label), folder).replace(os.sep, '/'): count for tile, count in counts}
         _keep(folder, named)
+    return pixels
 
 
 def _keep(folder: str, named: dict[str, Any]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+from dlc_mmseg.errors import UserError
 
 Severity = Literal['error', 'warning']
 
@@ -76,6 +79,21 @@ class Report:
             others = f' (and {len(paths) - 1} more)' if len(paths) > 1 else ''
             self._add(Problem(severity, paths[0], f'{what}{others}', remedy))
 
+    @contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """Make a problem of whatever a part raises while it is checked, so that the other checks go on.
+
+        Args:
+            what: Field of the config that is checked.
+        """
+        try:
+            yield
+        except UserError as error:
+            self.error(error.where or what, error.what, error.remedy)
+        except Exception as error:  # noqa: BLE001, parts of any package
+            found = f'could not be checked to the end ({type(error).__name__}: {one_line(error)})'
+            self.warning(what, found, 'correct what this names; if nothing is wrong there, report it with the config')
+
     @property
     def errors(self) -> list[Problem]:
         """Problems that must be solved before training."""
@@ -144,4 +162,5 @@ def one_line(error: BaseException) -> str:
         error: The exception.
     """
     text = ' '.join(str(error).split()).partition('. Please check')[0]  # of MMEngine's registries
-    return text.strip('\'"') or type(error).__name__
+    quoted = len(text) > 1 and text[0] in '\'"' and text.count(text[0]) == 2 and text[-1] == text[0]
+    return (text[1:-1] if quoted else text) or type(error).__name__

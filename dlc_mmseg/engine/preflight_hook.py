@@ -181,7 +181,7 @@ class PreflightRunner(Runner):
         register_safe_loaders()
         try:
             runner: Runner = super().from_cfg(cfg)
-        except (AssertionError, AttributeError, ImportError, KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # anything a part may raise while it is built
             hook = (cfg.get('default_hooks') or {}).get('preflight') or {'mode': 'off'}
             mode = hook.get('mode', 'quick')
             report = _try_check(cfg.to_dict(), mode, None) if mode != 'off' and get_rank() == 0 else Report()

@@ -81,6 +81,111 @@ def _(root: Path, config: Config) -> None:
         png(path, np.full((16, 16), 255, np.uint8))
 
 
+def masks(root: Path, *domains: str, values: tuple[int, ...] = (0, 255)) -> None:
+    """Labels of the given values in place of classes."""
+    for domain in domains:
+        for path in each(root / domain / 'lbl'):
+            png(path, np.array(values, np.uint8)[np.minimum(shape_labels(), len(values) - 1)])
+
+
+def two_classes(config: Config) -> None:
+    for name in (SOURCE, TARGET, VALIDATION):
+        config.merge_from_dict({f'{name}.metainfo': {'classes': ('ground', 'roof'), 'palette': [[0] * 3, [255] * 3]}})
+    config.merge_from_dict({'model.segmentor.decode_head.num_classes': 2})
+
+
+@fault(
+    'masks of 0 and 255', '/source/lbl', '255, which is ignored, makes up 50%', 'none is roof', 'write 1 in its place'
+)
+def _(root: Path, config: Config) -> None:
+    two_classes(config)
+    masks(root, 'source')
+    masks(root, 'validation', values=(0, 1))
+
+
+@fault('validation masks of 0 and 255', '/validation/lbl', '255, which is ignored, makes up 50%', 'if 255 means roof')
+def _(root: Path, config: Config) -> None:
+    two_classes(config)
+    masks(root, 'source', values=(0, 1, 255))
+    masks(root, 'validation')
+
+
+@fault('255 for one of several classes', '/source/lbl', 'none is car', 'if 255 means car, write 2', severity='warning')
+def _(root: Path, config: Config) -> None:
+    masks(root, 'source', values=(0, 1, 255))
+
+
+@fault(
+    '255 for the last class of labels that count from 1', '/source/lbl', 'none is car', 'write 3', severity='warning'
+)
+def _(root: Path, config: Config) -> None:
+    config.merge_from_dict({f'{name}.reduce_zero_label': True for name in (SOURCE, VALIDATION)})
+    masks(root, 'source', values=(1, 2, 255))
+    masks(root, 'validation', values=(1, 2, 3))
+
+
+@fault(
+    'grey levels for classes', '/source/lbl/t00.png', 'label values 128 are none', '255, which is ignored', '0, 1, ..'
+)
+def _(root: Path, config: Config) -> None:
+    masks(root, 'source', values=(0, 128, 255))
+
+
+@fault(
+    'round grey levels', '/source/lbl/t00.png', 'label values 100, 200 are none', 'convert the labels to class indices'
+)
+def _(root: Path, config: Config) -> None:
+    masks(root, 'source', values=(0, 100, 200))
+
+
+@fault(
+    'class that validation never has',
+    '/validation/lbl',
+    'no validation label holds car',
+    'left out of the mean',
+    severity='warning',
+)
+def _(root: Path, config: Config) -> None:
+    masks(root, 'validation', values=(0, 1))
+
+
+def as_jpeg(root: Path, config: Config, scale: int) -> None:
+    for path in each(root / 'source/lbl'):
+        labels = np.random.default_rng(0).integers(0, 3, (16, 16), dtype=np.uint8)
+        Image.fromarray(labels * np.uint8(scale)).save(path.with_suffix('.jpg'), quality=95)
+        path.unlink()
+    config.merge_from_dict({f'{SOURCE}.seg_map_suffix': '.jpg'})
+
+
+@fault('labels compressed with loss', '/source/lbl/t00.jpg', 'are none of the 3 source classes', 'as PNG', alone=False)
+def _(root: Path, config: Config) -> None:
+    as_jpeg(root, config, 120)
+
+
+@fault('labels in JPEG', '/source/lbl/t00.jpg', 'is compressed with loss', severity='warning', alone=False)
+def _(root: Path, config: Config) -> None:
+    as_jpeg(root, config, 1)
+
+
+def with_palette(root: Path, config: Config, *colours: tuple[int, int, int]) -> None:
+    """Palette images, decoded by OpenCV."""
+    for path in each(root / 'source/lbl'):
+        image = Image.fromarray(shape_labels()).convert('P')
+        image.putpalette([value for colour in colours for value in colour])
+        image.save(path)
+    config.merge_from_dict({f'{SOURCE}.pipeline.1.imdecode_backend': 'cv2'})
+
+
+@fault(
+    'palette decoded as colours',
+    f'{SOURCE}.pipeline',
+    'gives labels of shape (16, 16, 3), the file holds one channel with 0, 1, 2',
+    "imdecode_backend='pillow'",
+)
+def _(root: Path, config: Config) -> None:
+    with_palette(root, config, (0, 0, 0), (0, 255, 255), (255, 0, 0))
+
+
 @fault('class that never occurs', '/source/lbl', 'no source label holds car', 'metainfo.classes', severity='warning')
 def _(root: Path, config: Config) -> None:
     for path in each(root / 'source/lbl'):
@@ -170,3 +275,69 @@ field_fault(
     'padded',
     'set it to 255',
 )
+field_fault(
+    'padding label that the head does not ignore',
+    'model.data_preprocessor.seg_pad_val',
+    254,
+    'is 254, model.segmentor.decode_head.ignore_index 255: padded pixels, 254, are none of its classes',
+    'set it to 255',
+)
+field_fault(
+    'ignored label of a dataset that the head does not ignore',
+    f'{SOURCE}.ignore_index',
+    200,
+    'is 200, model.segmentor.decode_head.ignore_index 255: labels of 200',
+    'set it to 255',
+)
+field_fault(
+    'evaluator that ignores another label',
+    'val_evaluator.ignore_index',
+    254,
+    'is 254, model.segmentor.decode_head.ignore_index 255',
+    'in mIoU',
+    'set it to 255',
+    severity='warning',
+)
+field_fault(
+    'evaluator that ignores a class',
+    'test_evaluator.ignore_index',
+    0,
+    'is 0, model.segmentor.decode_head.ignore_index 255',
+    severity='warning',
+)
+
+
+@fault(
+    'head that ignores another label than all others',
+    'model.data_preprocessor.seg_pad_val',
+    'is 255, model.segmentor.decode_head.ignore_index 254',
+    'set it to 254 too, or all ignored labels to 255',
+    alone=False,
+)
+@fault('dataset beside it', f'{VALIDATION}.ignore_index', 'is 255, model.segmentor', 'set it to 254 too', alone=False)
+@fault('evaluator beside it', 'val_evaluator.ignore_index', 'is 255, model.', severity='warning', alone=False)
+def _(root: Path, config: Config) -> None:
+    config.merge_from_dict({'model.segmentor.decode_head.ignore_index': 254})
+
+
+@fault(
+    'zeros that become 255 for a head that ignores another label',
+    f'{SOURCE}.reduce_zero_label',
+    'is 255, model.segmentor.decode_head.ignore_index 254',
+    'set all ignored labels to 255, which reduce_zero_label',
+    alone=False,
+)
+def _(root: Path, config: Config) -> None:
+    config.merge_from_dict({'model.segmentor.decode_head.ignore_index': 254, f'{SOURCE}.reduce_zero_label': True})
+
+
+@fault('steps that fill with another label', f'{SOURCE}.pipeline.2.seg_pad_val', 'is 253', 'fills', alone=False)
+@fault('crop that counts another label', f'{SOURCE}.pipeline.3.ignore_index', 'is 250', severity='warning', alone=False)
+@fault('pad with another label', f'{SOURCE}.pipeline.4.pad_val.seg', 'is 250', 'fills with 250', alone=False)
+def _(root: Path, config: Config) -> None:
+    steps = [
+        {'type': 'RandomRotate', 'prob': 0.0, 'degree': 9.0, 'seg_pad_val': 253},
+        {'type': 'RandomCrop', 'crop_size': (16, 16), 'cat_max_ratio': 0.75, 'ignore_index': 250},
+        {'type': 'Pad', 'size': (16, 16), 'pad_val': {'img': 0, 'seg': 250}},
+    ]
+    config.train_dataloader.dataset.source.pipeline[2:2] = steps
