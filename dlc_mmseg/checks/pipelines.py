@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from mmcv.transforms import LoadAnnotations
 
 from dlc_mmseg.checks.domain_files import Domain, Tile
@@ -14,6 +15,7 @@ from dlc_mmseg.checks.report import Report
 from dlc_mmseg.datasets.class_statistics import count_tile
 from dlc_mmseg.datasets.domain import first_item
 from dlc_mmseg.datasets.label_encoding import IGNORED, class_of_value
+from dlc_mmseg.datasets.raster_loading import NODATA_MAP
 from dlc_mmseg.errors import UserError
 
 _RESIZING = ('Resize', 'Pad', 'Albu', 'Rotate')
@@ -27,12 +29,16 @@ class Outputs:
         channels: Number of channels.
         dtype: Type of the values.
         largest: Largest value seen.
+        bright: Value of each channel that 1 % of its pixels with data exceed, in the brightest tile seen.
+        dark: Value of each channel that 1 % fall short of, in the darkest.
         sizes: Heights and widths seen.
     """
 
     channels: int = 0
     dtype: str = ''
     largest: float = 0.0
+    bright: list[float] = field(default_factory=list)
+    dark: list[float] = field(default_factory=list)
     sizes: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -75,6 +81,7 @@ def _run(domain: Domain, headers: dict[str, Header], report: Report) -> Outputs 
         image = item['inputs']
         outputs.channels, outputs.dtype = int(image.shape[0]), str(image.dtype).removeprefix('torch.')
         outputs.largest = max(outputs.largest, float(image.float().max()))
+        _add_range(outputs, item)
         outputs.sizes.add((int(image.shape[-2]), int(image.shape[-1])))
     return outputs if outputs.sizes else None
 
@@ -99,6 +106,19 @@ def _check_loaded_labels(domain: Domain, tile: Tile, item: Mapping[str, Any], re
     remedy = "let LoadAnnotations decode with imdecode_backend='pillow', which keeps the indices of palette images"
     report.error(f'{domain.name}.pipeline', f'{what} ({tile.label})', remedy)
     return False
+
+
+def _add_range(outputs: Outputs, item: Any) -> None:
+    """Widen the usual range of values of each channel to that of a tile."""
+    values, sample = item['inputs'].flatten(1).numpy(), item['data_samples']
+    known = np.isfinite(values).all(axis=0)
+    if NODATA_MAP in sample:
+        known &= sample.get(NODATA_MAP).get('data').flatten().numpy() == 0
+    values = values[:, known]
+    if known.any() and (not outputs.bright or len(outputs.bright) == len(values)):
+        dark, bright = np.percentile(values, (1, 99), axis=1)
+        outputs.dark = np.minimum(dark, outputs.dark or dark).tolist()
+        outputs.bright = np.maximum(bright, outputs.bright or bright).tolist()
 
 
 class _Single:

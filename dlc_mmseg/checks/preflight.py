@@ -29,6 +29,7 @@ from dlc_mmseg.checks.pipelines import Outputs, check_pipeline, check_training_s
 from dlc_mmseg.checks.report import Report, Track, one_line, silent
 from dlc_mmseg.checks.sampling import check_settings, check_statistics, read_settings
 from dlc_mmseg.checks.schedule import check_schedule, check_shared_memory
+from dlc_mmseg.checks.value_range import check_eight_bit_steps, check_value_range
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
 from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, write_class_statistics
 
@@ -116,11 +117,26 @@ def _check_data(config: Mapping[str, Any], domains: list[Domain], options: Optio
         joined = [pixels for pixels in counted if pixels.domain.role == role]
         if len(joined) == sum(domain.role == role for domain in domains):  # else one has findings of its own
             check_joint_presence(joined, report)
+        check_folder(domain, report)
+        if domain.labelled:
+            check_label_files(domain, report)
+        headers.update(check_files(domain, report, full=options.full, track=options.track))
+        if domain.labelled:
+            check_label_kinds(domain, headers, report)
+            check_sizes(domain, headers, report)
+        loads = check_delivered(domain, report, full=options.full, track=options.track)
+        output = check_pipeline(domain, headers, report) if loads else None
+        if output is not None:
+            outputs[domain.name] = output
+            check_eight_bit_steps(domain, report)
+        if domain.labelled:
+            _check_labels(domain, settings if domain.role == 'source' else None, headers, output, options, report)
     training = [domain for domain in domains if domain.role != 'validation']
     model = config.get('model') or {}
     padding = (model.get('data_preprocessor') or {}).get('size')
     check_training_sizes(training, outputs, padding, headers, report)
     check_channels(domains, outputs, model, report)
+    check_value_range(training, outputs, model, report)
     check_pair(domains, headers, report, full=options.full)
     trained = {domain.name: outputs[domain.name] for domain in training if domain.name in outputs}
     check_shared_memory(config, trained, report)

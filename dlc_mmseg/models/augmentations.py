@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import kornia
@@ -165,11 +166,14 @@ class StrongAugmentation(nn.Module):
         jitter_probability: Probability in [0, 1] of a colour change.
         blur_probability: Probability in [0, 1] of a blur.
         blur_sigma: Range of the blur's standard deviation in pixels.
-        value_range: Image value that counts as full brightness, before normalisation (255 for 8 bit).
+        value_range: Image value that counts as full brightness, before normalisation: 255 for 8 bit. Several numbers
+            are those of the channels, in the order after ``bgr_to_rgb``. Colour changes clamp values to 0 and it.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
+
+    value_range: Tensor
 
     def __init__(
         self,
@@ -179,7 +183,7 @@ class StrongAugmentation(nn.Module):
         jitter_probability: float = 0.8,
         blur_probability: float = 0.5,
         blur_sigma: tuple[float, float] = (0.15, 1.15),
-        value_range: float = 255.0,
+        value_range: float | Sequence[float] = 255.0,
     ) -> None:
         super().__init__()
         for name, value in (('jitter_probability', jitter_probability), ('blur_probability', blur_probability)):
@@ -191,14 +195,15 @@ class StrongAugmentation(nn.Module):
                 raise ValueError(f'{name} is {value}: give a strength in [0, 0.5]')
         if not 0 < blur_sigma[0] <= blur_sigma[1]:
             raise ValueError(f'blur_sigma is {blur_sigma}: give (low, high) with 0 < low <= high')
-        if value_range <= 0:
+        full = torch.as_tensor(value_range, dtype=torch.float32).view(-1, 1, 1)
+        if not full.numel() or not bool(((full > 0) & full.isfinite()).all()):
             raise ValueError(f'value_range is {value_range}: give the value of full brightness, 255 for 8 bit')
         self.jitter_strength = jitter_strength
         self.hue_strength = hue_strength
         self.jitter_probability = jitter_probability
         self.blur_probability = blur_probability
         self.blur_sigma = (float(blur_sigma[0]), float(blur_sigma[1]))
-        self.value_range = value_range
+        self.register_buffer('value_range', full, persistent=False)
 
     def forward(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """Augment normalised images.

@@ -109,6 +109,7 @@ def test_rasters_that_are_loaded_as_they_are_are_no_problem(tmp_path, image, pro
         dataset.pipeline[0], dataset.pipeline[-1] = RASTER, PACK
     scale = float(image.max())
     config.model.data_preprocessor.update(mean=[scale / 2] * bands, std=[scale / 4] * bands)
+    config.model.strong_augmentation.value_range = scale
     config.model.segmentor.backbone.in_channels = bands
     assert lines(config, full=True) == []
 

@@ -150,6 +150,7 @@ def test_a_format_that_pillow_does_not_know_is_left_to_the_pipeline(pair, valid)
             path.unlink()
         config.merge_from_dict({f'{name}.img_suffix': '.tiff', f'{name}.pipeline.0.color_type': 'unchanged'})
     config.merge_from_dict({'model.data_preprocessor.mean': [3e4] * 3, 'model.data_preprocessor.std': [1e4] * 3})
+    config.model.strong_augmentation.value_range = 65535
     assert lines(check(config, valid[1])) == ''
 
 
