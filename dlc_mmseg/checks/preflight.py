@@ -109,6 +109,7 @@ def _check_data(config: Mapping[str, Any], domains: list[Domain], options: Optio
             output = _check_files(domain, headers, options, report)
             if output is not None:
                 outputs[domain.name] = output
+                check_eight_bit_steps(domain, report)
             if domain.labelled:
                 used = settings if domain.role == 'source' else None
                 pixels = _check_labels(domain, used, headers, output, options, report)
@@ -117,20 +118,6 @@ def _check_data(config: Mapping[str, Any], domains: list[Domain], options: Optio
         joined = [pixels for pixels in counted if pixels.domain.role == role]
         if len(joined) == sum(domain.role == role for domain in domains):  # else one has findings of its own
             check_joint_presence(joined, report)
-        check_folder(domain, report)
-        if domain.labelled:
-            check_label_files(domain, report)
-        headers.update(check_files(domain, report, full=options.full, track=options.track))
-        if domain.labelled:
-            check_label_kinds(domain, headers, report)
-            check_sizes(domain, headers, report)
-        loads = check_delivered(domain, report, full=options.full, track=options.track)
-        output = check_pipeline(domain, headers, report) if loads else None
-        if output is not None:
-            outputs[domain.name] = output
-            check_eight_bit_steps(domain, report)
-        if domain.labelled:
-            _check_labels(domain, settings if domain.role == 'source' else None, headers, output, options, report)
     training = [domain for domain in domains if domain.role != 'validation']
     model = config.get('model') or {}
     padding = (model.get('data_preprocessor') or {}).get('size')
