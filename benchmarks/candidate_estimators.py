@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from dlc_mmseg.functional import estimate_transition_matrix, log_volume
 from dlc_mmseg.functional.confusion import transition_error, true_transition
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor, pasted_views, teacher_view
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
-from dlc_mmseg.models.segmentors.teacher import unwrapped
 from dlc_mmseg.models.transition.matrix import NoiseTransitionMatrix
 from dlc_mmseg.models.transition.views import LabelledView, Points, Views, draw_points
 

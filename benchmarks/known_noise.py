@@ -44,7 +44,7 @@ class Cell(NamedTuple):
         return self.kind != 'near-singular' and (self.noise < 0.5 or (self.classes > 2 and self.kind != 'pair-flip'))
 
 
-class Points(NamedTuple):
+class NoisyPoints(NamedTuple):
     """A draw of a cell.
 
     Attributes:
@@ -114,7 +114,7 @@ def centre_length(clusters: str, classes: int) -> float:
     return 14.0 if clusters == 'clean' else 1.9 + 0.85 * math.log(classes)
 
 
-def draw(cell: Cell, num_points: int, seed: int) -> Points:
+def draw(cell: Cell, num_points: int, seed: int) -> NoisyPoints:
     """Draw T, cluster centres and points; the same cell and seed give the same points."""
     generator = torch.Generator().manual_seed(zlib.crc32(f'{tuple(cell)} {seed}'.encode()))
     transition = noise_matrix(cell.kind, cell.classes, cell.noise, generator)
@@ -124,4 +124,4 @@ def draw(cell: Cell, num_points: int, seed: int) -> Points:
     centres = torch.randn(cell.classes, DIMENSIONS, generator=generator)
     centres = centre_length(cell.clusters, cell.classes) * centres / centres.norm(dim=1, keepdim=True)
     features = centres[true] + torch.randn(num_points, DIMENSIONS, generator=generator)
-    return Points(features, true, noisy, transition)
+    return NoisyPoints(features, true, noisy, transition)

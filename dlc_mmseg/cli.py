@@ -30,7 +30,14 @@ COMMANDS = {
 }
 """Subcommands and their help; `make-demo-data` is the module `dlc_mmseg.commands.make_demo_data`."""
 
-WITHOUT_FRAMEWORK = ('configs', 'convert-potsdam', 'convert-vaihingen', 'convert-whuoptsar', 'make-demo-data')
+WITHOUT_FRAMEWORK = (
+    'configs',
+    'convert-potsdam',
+    'convert-vaihingen',
+    'convert-whuoptsar',
+    'convert-loveda',
+    'make-demo-data',
+)
 """Those that start at once: they need neither PyTorch nor MMSegmentation."""
 
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
 from dlc_mmseg.functional.confusion import confusion_counts, true_transition
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import stacked_labels
-from dlc_mmseg.models.segmentors.teacher import unwrapped
 from dlc_mmseg.models.transition.matrix import NoiseTransitionMatrix
 
 COURSE_FILE = 'transition.jsonl'

@@ -1,4 +1,4 @@
-"""Where checkpoints go and where they come from."""
+"""Checks of the folder that checkpoints are written to, and of the checkpoint that a run starts from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A progress bar for whoever watches."""
+"""A progress bar, shown on terminals only."""
 
 from __future__ import annotations
 

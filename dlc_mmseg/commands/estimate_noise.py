@@ -17,7 +17,7 @@ from PIL import Image
 from dlc_mmseg.commands._config_file import read_config
 from dlc_mmseg.commands._progress import progress_bar
 from dlc_mmseg.commands._spelling import add_option
-from dlc_mmseg.deploy.noise.estimation import NoiseEstimate, Points, collect_points, estimate_noise
+from dlc_mmseg.deploy.noise.estimation import NoiseEstimate, Observations, collect_points, estimate_noise
 from dlc_mmseg.deploy.noise.image_folder import config_dataset, folder_dataset
 from dlc_mmseg.deploy.noise.predicting import load_model
 from dlc_mmseg.deploy.noise.report import describe, draw, summarise
@@ -116,7 +116,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _write(
-    args: argparse.Namespace, points: Points, noise: NoiseEstimate, classes: list[str], learnt: torch.Tensor | None
+    args: argparse.Namespace,
+    points: Observations,
+    noise: NoiseEstimate,
+    classes: list[str],
+    learnt: torch.Tensor | None,
 ) -> None:
     picture = draw(points, noise, classes, learnt)
     named = ('config', 'checkpoint', 'images', 'labels', 'estimator', 'feature_level', 'seed')

@@ -106,7 +106,7 @@ def read_label(tile: RawTile, *, max_unknown: float, inexact: frozenset[str]) ->
         max_unknown,
         content=rgb,
         problem='have no ISPRS class colour',
-        describe=lambda row, column: f'RGB {tuple(rgb[row, column].tolist())}',
+        pixel_text=lambda row, column: f'RGB {tuple(rgb[row, column].tolist())}',
     )
     values[unknown] = UNLABELLED
     return values, remarks

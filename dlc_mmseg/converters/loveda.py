@@ -150,7 +150,7 @@ def _read_mask(raw: RawFile, max_unknown: float) -> tuple[NDArray[np.uint8], lis
         max_unknown,
         content=values,
         problem='have none of the values 0 to 7',
-        describe=lambda row, column: str(values[row, column]),
+        pixel_text=lambda row, column: str(values[row, column]),
     )
     return np.where(values < _CODES, values, 0).astype(np.uint8), remarks
 

@@ -1,4 +1,4 @@
-"""Reading raw images: complete or not at all."""
+"""Reads raw images and refuses truncated or damaged ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a converted tile was made from, remembered so that a rerun can tell whether it still is."""
+"""Checksums of the raw files behind each converted tile, by which a rerun notices that one has changed."""
 
 from __future__ import annotations
 

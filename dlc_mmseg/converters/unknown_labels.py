@@ -1,4 +1,4 @@
-"""Label pixels that mean nothing: an error, or a tolerated share."""
+"""Label pixels of no known class: an error, or accepted as unlabelled up to a given share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_unknown(
     *,
     content: NDArray[np.uint8] | NDArray[np.uint16],
     problem: str,
-    describe: Callable[[int, int], str],
+    pixel_text: Callable[[int, int], str],
 ) -> list[str]:
     """Refuse a label with too many unknown pixels.
 
@@ -35,7 +35,7 @@ def check_unknown(
         max_unknown: Largest share tolerated, 0..1.
         content: The label as stored, (H, W) or (H, W, C).
         problem: What is wrong with them, as in 'have no class colour'.
-        describe: Gives the content of a pixel by row and column.
+        pixel_text: Gives the content of a pixel by row and column.
 
     Returns:
         Remarks for the user: one where pixels were tolerated.
@@ -50,7 +50,7 @@ def check_unknown(
         row, column = (int(index) for index in np.unravel_index(int(unknown.argmax()), unknown.shape))
         what = (
             f'{count} of {unknown.size} pixels {problem}, the first at row {row}, column {column}: '
-            f'{describe(row, column)}'
+            f'{pixel_text(row, column)}'
         )
         different = _different(content[unknown])
         if share > STRAY and different > _FEW:

@@ -123,7 +123,7 @@ def read_label(tile: RawTile, *, num_classes: int, max_unknown: float) -> tuple[
         max_unknown,
         content=codes,
         problem='have no class code (0, 10, .., 70)',
-        describe=lambda row, column: str(codes[row, column]),
+        pixel_text=lambda row, column: str(codes[row, column]),
     )
     return values, remarks
 

@@ -1,4 +1,4 @@
-"""From checkpoints of other people to ours, and from a trained model to what it says of images."""
+"""What is done with trained models: conversion, export, choice among several, reports, and estimates of their errors."""
 
 from dlc_mmseg.deploy.legacy.checkpoint_files import convert_checkpoint
 from dlc_mmseg.deploy.legacy.conversion import Conversion, convert_state_dict

@@ -12,8 +12,8 @@ from mmseg.registry import HOOKS
 
 from dlc_mmseg.datasets.band_statistics import dataset_moments, shared_statistics
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.data_preprocessor import PairedDomainDataPreprocessor
-from dlc_mmseg.models.segmentors.teacher import unwrapped
 
 
 @HOOKS.register_module()

@@ -1,4 +1,4 @@
-"""What of a run's log is for the console: the file keeps all of it."""
+"""Which lines of a log go to the console; the log file holds all of them."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from dlc_mmseg.engine.panels import Panel, draw_panels
 from dlc_mmseg.engine.picture_sheet import Image
 from dlc_mmseg.engine.pictures import colour_labels, grey_confidence, loaded_image
-from dlc_mmseg.engine.true_confusion import label_map
-from dlc_mmseg.models.segmentors.teacher import unwrapped
+from dlc_mmseg.models.branchwise_parallel import unwrapped
+from dlc_mmseg.models.stored_labels import label_map
 from dlc_mmseg.models.stored_scores import Scores, probabilities, stored_scores
 
 

@@ -13,8 +13,8 @@ from dlc_mmseg.engine.labelled_target import labelled_target
 from dlc_mmseg.engine.panels import Panel, draw_panels
 from dlc_mmseg.engine.pictures import colour_labels, grey_confidence, loaded_image
 from dlc_mmseg.engine.target_crops import TargetCrop, label_crop, target_crops
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
-from dlc_mmseg.models.segmentors.teacher import unwrapped
 
 
 @HOOKS.register_module()

@@ -1,4 +1,4 @@
-"""A word when self-training trains on nothing."""
+"""Warns when pseudo-labels have had no weight in the losses for many iterations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
-from dlc_mmseg.models.segmentors.teacher import unwrapped
 
 
 @HOOKS.register_module()

@@ -16,9 +16,9 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from dlc_mmseg.files.atomic_writing import write_atomically
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
-from dlc_mmseg.models.segmentors.teacher import unwrapped
 
 SUMMARY_FILE = 'run.json'
 """Beside the log of a run: its summary as a JSON object, one text per line of the summary."""

@@ -13,9 +13,9 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from dlc_mmseg.engine.target_crops import TargetCrop, label_crop, target_crops
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
-from dlc_mmseg.models.segmentors.teacher import unwrapped
 
 
 @HOOKS.register_module()

@@ -1,4 +1,4 @@
-"""An optimizer of the student alone, without a word about each frozen parameter of its teacher."""
+"""Builds the optimizer from the parameters of the student, so that MMEngine warns of no frozen one of the teacher."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
-from dlc_mmseg.models.segmentors.teacher import unwrapped
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

@@ -12,9 +12,10 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.engine.iteration_randomness import kept_randomness, seed_iteration
-from dlc_mmseg.engine.true_confusion import evaluation_mode, label_map
+from dlc_mmseg.engine.true_confusion import evaluation_mode
 from dlc_mmseg.functional.spread import spread_indices
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
+from dlc_mmseg.models.stored_labels import label_map
 
 
 class TargetCrop(NamedTuple):

@@ -18,8 +18,8 @@ from dlc_mmseg.engine.true_confusion import count_teacher_confusion
 from dlc_mmseg.functional.confusion import precision_matrix, transition_error, true_transition
 from dlc_mmseg.functional.spread import spread_indices
 from dlc_mmseg.functional.transition import log_volume
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
-from dlc_mmseg.models.segmentors.teacher import unwrapped
 
 _MEASURED = ('error', 'identity_error')
 

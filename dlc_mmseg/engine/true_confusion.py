@@ -1,4 +1,4 @@
-"""True confusion of a network's labels, counted on labelled images without leaving a trace in training."""
+"""Confusion of predicted with true labels on labelled images, counted without changing the state of training."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dlc_mmseg.engine.iteration_randomness import kept_randomness
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.confusion import confusion_counts
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
+from dlc_mmseg.models.stored_labels import label_map
 
 Predict = Callable[[dict[str, Any]], Sequence[SegDataSample]]
 """From ``inputs`` and ``data_samples`` (lists, as a data loader gives them) to predicted samples, as `test_step`."""
@@ -68,12 +69,6 @@ def count_teacher_confusion(model: MeanTeacherSegmentor, dataset: Any, indices: 
 
     with kept_randomness(), evaluation_mode(model.teacher):
         return count_confusion(dataset, indices, predict, model.num_classes)
-
-
-def label_map(sample: SegDataSample, name: str) -> Tensor:
-    """Labels of a sample, ``gt_sem_seg`` or ``pred_sem_seg``: shape (H, W), int64, on the CPU."""
-    labels: Tensor = sample.get(name).get('data')
-    return labels[0].cpu().long()
 
 
 @contextmanager

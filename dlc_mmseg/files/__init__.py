@@ -1,1 +1,1 @@
-"""Files on the ground floor: written whole or not at all, and read without running code that they may carry."""
+"""Reading and writing files: written whole or not at all, read without running code that they may carry."""

@@ -1,4 +1,4 @@
-"""Locks on open files that the system lifts when their holder ends, however it ends."""
+"""Locks on open files, which the system lifts when the process that holds them ends."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 _TINY = torch.finfo(torch.float64).tiny
-_SMALL = 1e-30  # what is divided by it stays finite
+_SMALL = 1e-30  # least divisor: quotients stay finite
 
 
 class LabelPatterns(NamedTuple):
@@ -64,7 +64,7 @@ def label_patterns(labels: Tensor, neighbours: Tensor, num_classes: int) -> Labe
         distinct, counts = torch.unique(views, dim=0, return_counts=True)
         return LabelPatterns(distinct, counts.double())
     places = num_classes ** torch.arange(views.shape[1] - 1, -1, -1, device=views.device)
-    codes, counts = torch.unique((views * places).sum(dim=1), return_counts=True)  # faster than rows
+    codes, counts = torch.unique((views * places).sum(dim=1), return_counts=True)  # faster than with dim=0
     return LabelPatterns(codes.unsqueeze(1) // places % num_classes, counts.double())
 
 
@@ -214,7 +214,7 @@ def _maximise(
 ) -> LatentClassFit:
     """M step; rows without any count keep their values."""
     counts = shares.t() @ contents
-    if compositions is not None:  # a label of a mixed neighbourhood belongs to either class by its share there
+    if compositions is not None:  # labels seen in a mixture of two classes are divided among the two, by its shares
         mixing = compositions.to(counts)
         counts = fit.transition * (mixing.t() @ (counts / (mixing @ fit.transition).clamp_min(_SMALL)))
     counts = counts + extra

@@ -65,7 +65,9 @@ def fit_neighbour_labels(
     classes = len(start)
     seen = torch.bincount(labels, minlength=classes) > 0
     estimate = partial(likelihood_estimate, max_iterations=max_iterations, tolerance=tolerance)
-    lifted = start.double().lerp(torch.full_like(start, 1 / classes).double(), 1e-3)  # EM cannot leave a zero
+    lifted = start.double().lerp(
+        torch.full_like(start, 1 / classes).double(), 1e-3
+    )  # EM never changes an entry that is 0
     triples = label_patterns(labels, neighbours[:, :2], classes)
     extra = None if belief is None else 3 * strength * belief.double()
     rough = estimate(*triples, lifted, seen / seen.sum(), prior_counts=extra)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.dist import broadcast
 from mmengine.model import BaseModel
+from mmengine.model.wrappers import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODEL_WRAPPERS
 from torch import Tensor, nn
@@ -69,3 +70,8 @@ class BranchwiseDistributedDataParallel(nn.Module):
     def test_step(self, data: dict[str, Any] | tuple[Any, ...] | list[Any]) -> list[Any]:
         """Predictions for a test batch."""
         return self.module.test_step(data)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module inside a distributed wrapper, or the module itself."""
+    return module.get_submodule('module') if is_model_wrapper(module) else module

@@ -23,7 +23,7 @@ from torch import nn
 from dlc_mmseg.cli import main
 from dlc_mmseg.commands.estimate_noise import configure
 from dlc_mmseg.deploy.noise import estimation as noise_estimation
-from dlc_mmseg.deploy.noise.estimation import Points, collect_points, estimate_noise
+from dlc_mmseg.deploy.noise.estimation import Observations, collect_points, estimate_noise
 from dlc_mmseg.deploy.noise.feature_points import segment_with_points
 from dlc_mmseg.deploy.noise.report import describe, summarise
 from dlc_mmseg.errors import UserError
@@ -449,7 +449,7 @@ def known_points(transition, seed=0, count=6000):
     features = centres.repeat_interleave(20, 0) + 0.01 * torch.randn(count, 16, generator=generator)
     labels = torch.multinomial(transition[true], 1, generator=generator).squeeze(1)
     counts = torch.bincount(true * 3 + labels, minlength=9).view(3, 3)
-    return Points(features, labels, true, counts, counts.double(), torch.bincount(labels, minlength=3), 7)
+    return Observations(features, labels, true, counts, counts.double(), torch.bincount(labels, minlength=3), 7)
 
 
 def test_known_noise_is_found_and_reported():

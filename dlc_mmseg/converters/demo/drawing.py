@@ -1,6 +1,6 @@
 """Demo data: drawn aerial scenes in the raw ISPRS layouts, Potsdam as source and Vaihingen as target.
 
-The gap between the two domains (`demo_domains`, figures there):
+The gap between the two domains (figures in `converters.demo.domains`):
 
 - spectral response: other mixing of the infrared, red and green bands, white balance, gamma and haze; vegetation is
   dull red in the source and bright red in the target, paved ground blue-grey against warm grey;

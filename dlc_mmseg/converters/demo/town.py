@@ -1,4 +1,4 @@
-"""A town in general: its character, planting, parking, and the least of cars and clutter in every tile."""
+"""What all blocks of a drawn town share: style, trees, parked cars, and a minimum of cars and clutter in every tile."""
 
 from __future__ import annotations
 

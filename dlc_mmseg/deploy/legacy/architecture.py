@@ -85,12 +85,12 @@ def read_segmentor(state: State) -> dict[str, Any]:
     }
 
 
-def describe(architecture: Mapping[str, Any]) -> str:
+def architecture_name(architecture: Mapping[str, Any]) -> str:
     """One line for a person, e.g. ``MiT-B5, HRDA with class-wise attention, 6 classes``."""
     if architecture['type'] == 'LegacyMixVisionTransformer':
         size = (architecture['embed_dims'], tuple(architecture['num_layers']))
         return _SIZES.get(size, f'Mix Transformer of width {size[0]} and depths {list(size[1])}')
-    backbone, head = describe(architecture['backbone']), architecture['decode_head']
+    backbone, head = architecture_name(architecture['backbone']), architecture['decode_head']
     if head['type'] != 'HRDAHead':
         return f'{backbone}, DAFormer, {head["num_classes"]} classes'
     kind = 'fixed'

@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 import dlc_mmseg.models  # noqa: F401  registers what the architectures name
-from dlc_mmseg.deploy.legacy.architecture import describe, read_backbone, read_segmentor
+from dlc_mmseg.deploy.legacy.architecture import architecture_name, read_backbone, read_segmentor
 from dlc_mmseg.deploy.legacy.keys import convert_network
 from dlc_mmseg.errors import UserError
 
@@ -55,7 +55,7 @@ class Conversion:
     @property
     def description(self) -> str:
         """One line for a person."""
-        return f'{self.kind} checkpoint, {describe(self.architecture)}'
+        return f'{self.kind} checkpoint, {architecture_name(self.architecture)}'
 
 
 class _Network(NamedTuple):
@@ -111,7 +111,7 @@ def convert_state_dict(
         target = 'the config' if model is not None else 'its own architecture'
         remedy = 'give the config of this network, or none' if model is not None else 'give a complete checkpoint'
         first = '; '.join(problems[:3])
-        raise UserError(describe(architecture), f'does not fit {target} ({first}{more})', remedy)
+        raise UserError(architecture_name(architecture), f'does not fit {target} ({first}{more})', remedy)
     if kind != 'adaptation' or not any(key.startswith('teacher.') for key in expected):
         _strip(conversion, networks[0].new if networks[0] is _IMAGENET else 'student.')
     return conversion

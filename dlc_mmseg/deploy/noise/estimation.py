@@ -13,13 +13,13 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.deploy.noise.feature_points import FeaturePoints, segment_with_points, smallest
-from dlc_mmseg.engine.true_confusion import label_map
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.confusion import confusion_counts, expected_confusion, true_transition
 from dlc_mmseg.functional.consensus import nearest_neighbours
 from dlc_mmseg.functional.spread import spread_indices
 from dlc_mmseg.functional.transition_estimation import estimate_transition_matrix
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
+from dlc_mmseg.models.stored_labels import label_map
 from dlc_mmseg.models.stored_scores import Scores, probabilities, stored_scores
 
 _STRIP = 256  # rows whose probabilities are held at a time
@@ -32,7 +32,7 @@ Progress = Callable[[Iterable[int], str, int], Iterable[int]]
 """Passes items on and shows how many of a total are done."""
 
 
-class Points(NamedTuple):
+class Observations(NamedTuple):
     """What was seen on all images: counts over their pixels, and N points for estimates that ask neighbours.
 
     Attributes:
@@ -121,7 +121,7 @@ def collect_points(
     max_images: int | None = None,
     seed: int = 0,
     progress: Progress = lambda items, _description, _total: items,
-) -> Points:
+) -> Observations:
     """Segment images, count, and draw points evenly over all of them.
 
     Args:
@@ -140,13 +140,15 @@ def collect_points(
         The points, with counts over all pixels of the images.
 
     Raises:
-        UserError: If an image cannot be read, its labels are not of its size, the model has another number of classes
-            or, points being wanted, the backbone has no such level; or, none being wanted, the model's scores are
+        UserError: If there is no image, or one cannot be read, its labels are not of its size, the model has another number
+            of classes or, points being wanted, the backbone has no such level; or, none being wanted, the model's scores are
             not known to give probabilities.
     """
     kind = stored_scores(model)
     if kind == 'unknown' and not num_points:
         raise UserError(*_NO_PROBABILITIES)
+    if not len(dataset):
+        raise UserError(None, 'the dataset holds no images', 'give one that does')
     network = inference_network(model) if num_points else None
     generator = torch.Generator().manual_seed(seed)
     totals: _Counts | None = None
@@ -170,13 +172,13 @@ def collect_points(
                 'correct num_classes of its heads or metainfo.classes of the data',
             )
         totals = counts if totals is None else _Counts(*(a + b for a, b in zip(totals, counts, strict=True)))
-    assert totals is not None  # `spread` refuses an empty dataset
+    assert totals is not None  # one image at least
     labels, true = points.places.unbind(dim=1)
-    return Points(points.features, labels, true, totals.confusion, totals.expected, totals.pixels, len(indices))
+    return Observations(points.features, labels, true, totals.confusion, totals.expected, totals.pixels, len(indices))
 
 
 def estimate_noise(
-    points: Points,
+    points: Observations,
     *,
     estimator: Literal['confusion', 'likelihood', 'consensus'] = 'confusion',
     seed: int = 0,
@@ -216,7 +218,7 @@ def estimate_noise(
 
 
 class _Counts(NamedTuple):
-    """Pixels of one image or several; see `Points`."""
+    """Pixels of one image or several; see `Observations`."""
 
     confusion: Tensor
     expected: Tensor
@@ -242,7 +244,7 @@ def _expected(scores: Tensor, predicted: Tensor, kind: Scores) -> Tensor:
     return total
 
 
-def _agreement(points: Points) -> Agreement:
+def _agreement(points: Observations) -> Agreement:
     if len(points.labels) < 3:
         return Agreement(1.0, None)
     neighbours = nearest_neighbours(points.features)

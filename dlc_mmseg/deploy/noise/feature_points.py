@@ -9,11 +9,11 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from dlc_mmseg.engine.true_confusion import label_map
 from dlc_mmseg.functional.window_canvas import WindowCanvas
 from dlc_mmseg.functional.windows import Box, sliding_windows
 from dlc_mmseg.models.backbone_outputs import level_of, recorded_features
 from dlc_mmseg.models.segmentors.sliding import slide_settings, window_logits
+from dlc_mmseg.models.stored_labels import label_map
 
 
 class FeaturePoints(NamedTuple):

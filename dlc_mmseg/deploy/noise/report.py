@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlc_mmseg.deploy.noise.estimation import NoiseEstimate, Points
+from dlc_mmseg.deploy.noise.estimation import NoiseEstimate, Observations
 from dlc_mmseg.engine.matrix_pictures import Confusion, draw_matrices
 from dlc_mmseg.engine.picture_sheet import Image
 from dlc_mmseg.functional.confusion import precision_matrix, transition_error, true_transition
@@ -19,7 +19,7 @@ _LISTED = 8
 _NAME = 18
 
 
-def describe(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> list[str]:
+def describe(points: Observations, noise: NoiseEstimate, classes: Sequence[str]) -> list[str]:
     """Tables of T and, where labels are known, of the true confusion, the largest confusions, and a caveat.
 
     Args:
@@ -46,7 +46,7 @@ def describe(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> li
     return lines
 
 
-def summarise(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> dict[str, Any]:
+def summarise(points: Observations, noise: NoiseEstimate, classes: Sequence[str]) -> dict[str, Any]:
     """The same as plain values.
 
     Args:
@@ -81,7 +81,7 @@ def summarise(points: Points, noise: NoiseEstimate, classes: Sequence[str]) -> d
     }
 
 
-def draw(points: Points, noise: NoiseEstimate, classes: Sequence[str], learnt: Tensor | None = None) -> Image:
+def draw(points: Observations, noise: NoiseEstimate, classes: Sequence[str], learnt: Tensor | None = None) -> Image:
     """T as a heat map, with the true confusion and a T learnt in training beside it where there are any.
 
     Below stands what is behind a prediction, ``P(true class i | predicted class j)``; of a T without counted labels
@@ -140,7 +140,7 @@ def _confusions(transition: Tensor, prior: Tensor, true: Tensor, classes: Sequen
     return lines if len(lines) > 1 else [*lines, '  none']
 
 
-def _caveat(points: Points, noise: NoiseEstimate) -> list[str]:
+def _caveat(points: Observations, noise: NoiseEstimate) -> list[str]:
     known = bool(points.counts.any())
     if noise.agreement is None:
         accuracy = f', and {_share_on_diagonal(points.counts):.0%} of them are right' if known else ''

@@ -18,9 +18,9 @@ from dlc_mmseg.deploy.report.work_dirs import Run
 from dlc_mmseg.engine.panels import Panel, draw_panels
 from dlc_mmseg.engine.picture_sheet import Image
 from dlc_mmseg.engine.pictures import colour_labels, loaded_image
-from dlc_mmseg.engine.true_confusion import label_map
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.spread import spread_indices
+from dlc_mmseg.models.stored_labels import label_map
 from dlc_mmseg.models.stored_scores import probabilities, stored_scores
 
 Progress = Callable[[Iterable[int], str, int], Iterable[int]]

@@ -47,7 +47,7 @@ def accumulate_branches(
             totals.append(loss.detach())
             with running_statistics(network, update=False):
                 optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-            _count(optim_wrapper, -1)  # it counted this call
+            _count(optim_wrapper, -1)  # `backward` has counted each branch as an iteration
     return {**log_vars, 'loss': torch.stack(totals).sum()}
 
 

@@ -20,8 +20,8 @@ from dlc_mmseg.models.segmentors.finite_check import (
     NonFinite,
     NonFiniteLossError,
     clone_buffers,
-    describe,
     find_non_finite,
+    non_finite_line,
     restore_buffers,
 )
 from dlc_mmseg.models.segmentors.teacher import set_teacher_mode, update_teacher
@@ -104,7 +104,7 @@ class BranchwiseSegmentor(WrappingSegmentor):
             return {**log, 'skipped': torch.zeros(())} if skips else log
         restore_buffers(self, buffers)
         drop_gradients(optim_wrapper)
-        message = describe(problem, int(self.iteration), batch['data_samples'])
+        message = non_finite_line(problem, int(self.iteration), batch['data_samples'])
         if not skips:
             raise NonFiniteLossError(f"{message}; {_REMEDY}, or set model.non_finite_loss='skip'")
         print_log(f'skipped {message}', logger='current', level=logging.WARNING)
@@ -137,7 +137,7 @@ class BranchwiseSegmentor(WrappingSegmentor):
         problem = find_non_finite(self.parse_losses(losses)[1])
         if problem is not None:
             restore_buffers(self, buffers)
-            raise NonFiniteLossError(f'{describe(problem, int(self.iteration), data_samples)}; {_REMEDY}')
+            raise NonFiniteLossError(f'{non_finite_line(problem, int(self.iteration), data_samples)}; {_REMEDY}')
         return losses
 
     @abstractmethod

@@ -35,22 +35,8 @@ class DLCSegmentor(MeanTeacherSegmentor):
         volume_loss: Config of `TransitionVolumeLoss`; None leaves it out.
         convexity_loss: Config of `TransitionConvexityLoss`; None leaves it out.
         train_transition_through_loss: Whether the corrected losses send gradient to T as well (VolMinNet).
-        data_preprocessor: See `MeanTeacherSegmentor`, as the arguments that follow.
-        class_mix: Config of `ClassMix`.
-        masked_consistency: Config of `MaskedImageConsistency`.
-        strong_augmentation: Config of `StrongAugmentation`.
-        feature_distance: Config of `FeatureDistance`.
-        target_loss: Config of the target loss, by default `ForwardCorrectedCrossEntropyLoss`.
-        teacher_momentum: Share of the student in each late update of the teacher.
-        teacher_batch_statistics: Batch statistics in the teacher's batch norms.
-        pseudo_label_threshold: Confidence above which a pixel counts as sure.
-        pseudo_label_margins: Pixels (top, bottom, left, right) without pseudo-label weight.
-        quality_weight: Share of sure pixels per ``image`` or ``batch``.
-        predict_with: ``student`` or ``teacher``.
-        non_finite_loss: ``stop`` or ``skip`` an iteration whose losses or gradients are not finite.
-        memory_format: Memory format of the features that heads receive.
-        pretrained: None; `mmseg.apis.init_model` passes it, and ``train_cfg``.
-        train_cfg: None.
+
+    All further arguments are those of `MeanTeacherSegmentor`.
 
     Attributes:
         transition: The `NoiseTransitionMatrix`, or None.

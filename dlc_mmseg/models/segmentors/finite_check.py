@@ -57,7 +57,7 @@ def find_non_finite(log: dict[str, Tensor], parameters: Iterable[nn.Parameter] |
     return None
 
 
-def describe(problem: NonFinite, iteration: int, data_samples: dict[str, list[SegDataSample]]) -> str:
+def non_finite_line(problem: NonFinite, iteration: int, data_samples: dict[str, list[SegDataSample]]) -> str:
     """One line for the user.
 
     Args:

@@ -1,4 +1,4 @@
-"""What every head of a segmentor predicts in training, before any loss: the place where own target losses attach."""
+"""Logits of every head of a segmentor in training, from which losses on pseudo-labels are computed."""
 
 from __future__ import annotations
 

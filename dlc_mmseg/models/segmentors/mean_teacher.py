@@ -262,6 +262,8 @@ def _check_arguments(threshold: float, margins: tuple[int, int, int, int], quali
     if not 0 <= threshold <= 1:
         raise ValueError(f'pseudo_label_threshold is {threshold}: give a confidence in [0, 1]')
     if len(margins) != 4 or min(margins) < 0:
-        raise ValueError(f'pseudo_label_margins is {margins}: give four pixels counts (top, bottom, left, right)')
+        raise ValueError(
+            f'pseudo_label_margins is {margins}: give four numbers of pixels >= 0 (top, bottom, left, right)'
+        )
     if quality_weight not in ('image', 'batch'):
         raise ValueError(f"quality_weight is {quality_weight!r}: choose 'image' or 'batch'")

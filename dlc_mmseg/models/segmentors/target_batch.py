@@ -1,4 +1,4 @@
-"""What passes between the steps of an adaptation iteration."""
+"""Tensors that the steps of an adaptation iteration hand to each other."""
 
 from __future__ import annotations
 

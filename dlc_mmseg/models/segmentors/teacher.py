@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 
 import torch
-from mmengine.model.wrappers import is_model_wrapper
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
@@ -16,11 +15,6 @@ def make_teacher(student: EncoderDecoder) -> EncoderDecoder:
     """Copy of the student that no optimizer touches, in evaluation mode."""
     teacher: EncoderDecoder = copy.deepcopy(student).requires_grad_(False).eval()
     return teacher
-
-
-def unwrapped(module: nn.Module) -> nn.Module:
-    """The module inside a distributed wrapper, or the module itself."""
-    return module.get_submodule('module') if is_model_wrapper(module) else module
 
 
 @torch.no_grad()

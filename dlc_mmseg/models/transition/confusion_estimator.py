@@ -1,4 +1,4 @@
-"""T from the confusions that training sees anyway: expected ones of the teacher, known ones of pasted pixels."""
+"""Estimates T from the confusion that the teacher's probabilities predict and from that on pasted, labelled pixels."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class ConfusionEstimator(TransitionEstimator):
         loss_weight: Weight of the divergence beside the regularisers, >= 0.
         learning_rate: First rate of Adam on the logits, > 0; None takes 0.1.
         betas: Adam's decay rates.
-        eps: Added to the denominator of Adam's steps, > 0; gradients of this loss are differences of probabilities.
+        eps: Added to the denominator of Adam's steps, > 0. Entries of T whose gradient is far below it hardly move,
+            where Adam's usual 1e-8 would move them, by noise alone, at the full rate.
 
     Attributes:
         counts: Shape (K, K), buffer: average counts by true class (row) and label (column).

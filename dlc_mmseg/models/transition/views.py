@@ -1,4 +1,4 @@
-"""What an iteration shows of its pseudo-labels' noise: drawn points, and predictions beside labels."""
+"""What estimators of T are given: points drawn from target images, and predictions beside labels."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import torch
 import toy
 from mmseg.registry import MODELS
 
-from dlc_mmseg.models.segmentors.finite_check import NonFinite, NonFiniteLossError, describe, find_non_finite
+from dlc_mmseg.models.segmentors.finite_check import NonFinite, NonFiniteLossError, find_non_finite, non_finite_line
 
 
 def build(**changes):
@@ -77,17 +77,17 @@ def test_gradients_count_when_asked_for():
 
 def test_the_message_names_iteration_value_and_the_branchs_images():
     samples = {domain: half['data_samples'] for domain, half in named(toy.paired_batch()).items()}
-    line = describe(NonFinite('source.decode.loss_ce', math.nan), 17, samples)
+    line = non_finite_line(NonFinite('source.decode.loss_ce', math.nan), 17, samples)
     assert line == 'iteration 17: source.decode.loss_ce is nan (source images source/tile 0.tif, source/tile 1.tif)'
-    line = describe(NonFinite('masked.decode.loss_x', math.inf), 17, samples)
+    line = non_finite_line(NonFinite('masked.decode.loss_x', math.inf), 17, samples)
     assert 'target/tile 0.tif' in line
     assert 'source/' not in line
-    line = describe(NonFinite('gradient', 0.5), 17, {domain: part[:1] for domain, part in samples.items()})
+    line = non_finite_line(NonFinite('gradient', 0.5), 17, {domain: part[:1] for domain, part in samples.items()})
     assert 'the gradient is not finite in another process' in line
     assert 'source/tile 0.tif' in line
     assert 'target/tile 0.tif' in line
     unnamed = {'source': [toy.SegDataSample()], 'target': []}
-    assert 'of unknown name' in describe(NonFinite('mix.loss', math.nan), 1, unnamed)
+    assert 'of unknown name' in non_finite_line(NonFinite('mix.loss', math.nan), 1, unnamed)
 
 
 # ---- stopping and skipping -----------------------------------------------------------------------
