@@ -140,9 +140,9 @@ def collect_points(
         The points, with counts over all pixels of the images.
 
     Raises:
-        UserError: If there is no image, or one cannot be read, its labels are not of its size, the model has another number
-            of classes or, points being wanted, the backbone has no such level; or, none being wanted, the model's scores are
-            not known to give probabilities.
+        UserError: If there is no image, or one cannot be read, its labels are not of its size, the model has another
+            number of classes or, points being wanted, the backbone has no such level; or, none being wanted, the
+            model's scores are not known to give probabilities.
     """
     kind = stored_scores(model)
     if kind == 'unknown' and not num_points:
