@@ -79,7 +79,7 @@ def _check_part(name: str, part: Any, registry: Registry, report: Report) -> Non
 
 def _meant(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, 1)
-    return f'{close[0]} may be meant' if close else 'correct or remove it'
+    return f'{close[0]} may be meant' if close else 'correct or remove it; _delete_=True drops what a dict inherits'
 
 
 def check_heads(config: Mapping[str, Any], classes: Sequence[str], report: Report) -> None:

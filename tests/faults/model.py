@@ -24,6 +24,22 @@ field_fault(
     'warmup_iterations may be meant',
 )
 field_fault(
+    'argument of another estimator, as a dict inherits it',
+    'model.transition.estimator',
+    {'type': 'ConfusionEstimator', 'num_points': 9},
+    'no argument of ConfusionEstimator',
+    '_delete_=True drops what a dict inherits',
+    where='model.transition.estimator.num_points',
+)
+field_fault(
+    'misspelt estimator',
+    'model.transition.estimator',
+    'ConfusionEstimater',
+    'does not build',
+    "give 'ConfusionEstimator' or 'ConsensusEstimator'",
+    where='model',
+)
+field_fault(
     'misspelt argument of the data',
     f'{DATA}.rare_class_samplng',
     None,
