@@ -6,11 +6,8 @@ import argparse
 import warnings
 from pathlib import Path
 
-from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
-
 from dlc_mmseg.checks import Options, Report, check_config, printable
-from dlc_mmseg.commands._config_file import read_config
+from dlc_mmseg.commands._config_file import add_config_changes, read_config
 from dlc_mmseg.commands._progress import progress_bar
 from dlc_mmseg.errors import UserError
 
@@ -35,8 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--quick', action='store_true', help=help_quick)
     help_work_dir = 'as in `mim train`; by default that of the config, or work_dirs/NAME'
     parser.add_argument('--work-dir', metavar='DIR', help=help_work_dir)
-    help_options = 'changes to the config, as in `mim train`: key.of.dict=value'
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help_options)
+    add_config_changes(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,7 +47,6 @@ def run(args: argparse.Namespace) -> None:
     config = read_config(args.config, args.cfg_options)
     if args.work_dir or not config.get('work_dir'):
         config.work_dir = args.work_dir or str(Path('work_dirs', args.config.stem))
-    init_default_scope(config.get('default_scope') or 'mmseg')
     options = Options(full=not args.quick, track=progress_bar)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of model parts that are built: they come again in training

@@ -7,12 +7,11 @@ import json
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 
-from dlc_mmseg.commands._config_file import read_config
+from dlc_mmseg.commands._config_file import add_config_changes, read_config
+from dlc_mmseg.commands._images import add_image_options, chosen_dataset
 from dlc_mmseg.commands._progress import progress_bar
 from dlc_mmseg.commands._spelling import add_option
-from dlc_mmseg.deploy.noise.image_folder import config_dataset, folder_dataset
 from dlc_mmseg.deploy.selection.candidates import Candidate, load_candidates
 from dlc_mmseg.deploy.selection.report import describe, summarise
 from dlc_mmseg.deploy.selection.scoring import SCORES, score_candidates
@@ -45,20 +44,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument('config', metavar='CONFIG', type=Path, help='config of one of the runs')
     parser.add_argument('checkpoints', metavar='CHECKPOINT', type=Path, nargs='+', help='checkpoints')
-    help_images = "folder of images, subfolders included (default: the config's test data)"
-    add_option(parser, 'images', metavar='DIR', type=Path, help=help_images)
-    add_option(parser, 'suffix', help="how image names end, such as .tif (default: as in the config's data)")
-    add_option(parser, 'labels', metavar='DIR', type=Path, help='folder of label images for --images')
-    add_option(parser, 'label_suffix', metavar='SUFFIX', help='how names of label images end')
-    add_option(parser, 'max_images', metavar='N', type=int, help='images to take at most, evenly spread (default: all)')
+    add_image_options(parser)
     help_networks = 'of adaptation checkpoints: the network that the config predicts with (default), or others'
     choices = ('predicting', 'student', 'teacher', 'both')
     parser.add_argument('--networks', choices=choices, default=choices[0], help=help_networks)
     parser.add_argument('--by', choices=SCORES, default=SCORES[0], help='score that ranks (default: %(default)s)')
     parser.add_argument('--json', metavar='FILE', type=Path, help='write the scores to a file as well')
     add_option(parser, 'device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-    help_options = 'changes to the config, as in `mim test`: key.of.dict=value'
-    add_option(parser, 'cfg_options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help_options)
+    add_config_changes(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -70,8 +63,6 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: If there is nothing to choose from, or config, checkpoints and images do not fit each other.
     """
-    if args.max_images is not None and args.max_images < 1:
-        raise UserError('--max_images', f'is {args.max_images}', 'give a number >= 1')
     config = read_config(args.config, args.cfg_options)
     candidates: list[Candidate] = []
     for checkpoint in args.checkpoints:
@@ -79,13 +70,7 @@ def run(args: argparse.Namespace) -> None:
     if len(candidates) < 2:
         remedy = 'name further checkpoints, or --networks both'
         raise UserError(args.checkpoints[0], 'is the only candidate', remedy)
-    if args.images is None and any((args.labels, args.suffix, args.label_suffix)):
-        raise UserError('--labels, --suffix, --label-suffix', 'belong to --images', 'name the folder of the images too')
-    if args.images is None:
-        dataset = config_dataset(config)
-    else:
-        suffixes = {'suffix': args.suffix, 'label_suffix': args.label_suffix}
-        dataset = folder_dataset(config, args.images, args.labels, **suffixes)
+    dataset = chosen_dataset(args, config)
     classes = [str(name) for name in dataset.metainfo['classes']]
     scores = score_candidates(candidates, dataset, limit=args.max_images, progress=progress_bar)
     print('\n'.join(describe(scores, classes, args.by)))

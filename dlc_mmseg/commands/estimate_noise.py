@@ -5,20 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
 from PIL import Image
 
-from dlc_mmseg.commands._config_file import read_config
+from dlc_mmseg.commands._config_file import add_config_changes, read_config
+from dlc_mmseg.commands._images import add_image_options, at_least, chosen_dataset
 from dlc_mmseg.commands._progress import progress_bar
 from dlc_mmseg.commands._spelling import add_option
 from dlc_mmseg.deploy.noise.estimation import NoiseEstimate, Observations, collect_points, estimate_noise
-from dlc_mmseg.deploy.noise.image_folder import config_dataset, folder_dataset
 from dlc_mmseg.deploy.noise.predicting import load_model
 from dlc_mmseg.deploy.noise.report import describe, draw, summarise
 from dlc_mmseg.errors import UserError
@@ -47,14 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument('config', metavar='CONFIG', type=Path, help='config of the model')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', type=Path, help='its checkpoint')
-    help_images = "folder of images, subfolders included (default: the config's test data)"
-    add_option(parser, 'images', metavar='DIR', type=Path, help=help_images)
-    add_option(parser, 'suffix', help="how image names end, such as .tif (default: as in the config's data)")
-    help_labels = "folder of label images for --images, in the encoding of the config's data; used to compare only"
-    add_option(parser, 'labels', metavar='DIR', type=Path, help=help_labels)
-    add_option(parser, 'label_suffix', metavar='SUFFIX', help='how names of label images end, likewise')
-    help_most = 'images to take at most, evenly spread (default: all)'
-    add_option(parser, 'max_images', metavar='N', type=_at_least(1), help=help_most)
+    add_image_options(parser)
     help_estimator = (
         "the confusion that the model's probabilities expect (default), or the predictions of pixels with similar "
         'features: by maximum likelihood, or by the published consensus recipe'
@@ -65,13 +56,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     help_level = "which of the backbone's outputs gives the features: 0 is the shallowest, -1 the deepest (default: 1)"
     add_option(neighbours, 'feature_level', metavar='N', type=int, help=help_level)
     help_points = 'points drawn over all images (default: 15000)'
-    add_option(neighbours, 'num_points', metavar='N', type=_at_least(3), default=15000, help=help_points)
-    add_option(neighbours, 'seed', type=_at_least(0), default=0, help='seed of the draw (default: 0)')
+    add_option(neighbours, 'num_points', metavar='N', type=at_least(3), default=15000, help=help_points)
+    add_option(neighbours, 'seed', type=at_least(0), default=0, help='seed of the draw (default: 0)')
     help_out = 'where noise.png and noise.json go (default: noise)'
     add_option(parser, 'out_dir', metavar='DIR', type=Path, default=Path('noise'), help=help_out)
     add_option(parser, 'device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-    help_options = 'changes to the config, as in `mim test`: key.of.dict=value'
-    add_option(parser, 'cfg_options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help_options)
+    add_config_changes(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -84,14 +74,7 @@ def run(args: argparse.Namespace) -> None:
         UserError: If config, checkpoint or images cannot be read or do not fit each other.
     """
     config = read_config(args.config, args.cfg_options)
-    init_default_scope(config.get('default_scope') or 'mmseg')
-    if args.images is None and any((args.labels, args.suffix, args.label_suffix)):
-        raise UserError(None, '--labels and suffixes belong to --images', 'name the folder of the images too')
-    if args.images is None:
-        dataset = config_dataset(config)
-    else:
-        suffixes = {'suffix': args.suffix, 'label_suffix': args.label_suffix}
-        dataset = folder_dataset(config, args.images, args.labels, **suffixes)
+    dataset = chosen_dataset(args, config)
     model = load_model(config, args.checkpoint, args.device)
     classes = [str(name) for name in dataset.metainfo['classes']]
     with _writing(args.out_dir):
@@ -145,14 +128,3 @@ def _writing(folder: Path) -> Iterator[None]:
 def _estimator(name: str) -> str:
     """The name of an estimator; versions before 0.2 called the first ``probabilities``."""
     return 'confusion' if name == 'probabilities' else name
-
-
-def _at_least(lowest: int) -> Callable[[str], int]:
-    """Parser of a whole number that is not below a limit."""
-
-    def parse(text: str) -> int:
-        if not text.strip().isdecimal() or int(text) < lowest:
-            raise argparse.ArgumentTypeError(f'{text!r}: give a whole number >= {lowest}')
-        return int(text)
-
-    return parse

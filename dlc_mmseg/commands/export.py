@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
+from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from dlc_mmseg.commands._config_file import read_config
+from dlc_mmseg.commands._config_file import add_config_changes, read_config
 from dlc_mmseg.commands._spelling import add_option
 from dlc_mmseg.deploy.export.ground_resolution import ground_resolution
 from dlc_mmseg.deploy.export.network import Network, predicting_network
@@ -51,8 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     onnx.add_argument('--softmax', action='store_true', help='put the softmax inside: the file gives probabilities')
     help_resolution = 'centimetres per pixel, for the metadata (default: as the test images say)'
     onnx.add_argument('--resolution', metavar='CM', type=float, help=help_resolution)
-    help_options = 'changes to the config, as in `mim test`: key.of.dict=value'
-    add_option(parser, 'cfg_options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help_options)
+    add_config_changes(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -68,7 +66,6 @@ def run(args: argparse.Namespace) -> None:
     if not onnx:
         _refuse_onnx_options(args)
     config = read_config(args.config, args.cfg_options)
-    init_default_scope(config.get('default_scope') or 'mmseg')
     network = predicting_network(config, args.checkpoint)
     print(f'{args.checkpoint}: {_size(network.checkpoint_bytes)}, the {network.role} predicts')
     if onnx:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
 
-from dlc_mmseg.commands._config_file import read_config
+from dlc_mmseg.commands._config_file import add_config_changes, read_config
 from dlc_mmseg.commands._map_progress import MapProgress, remaining
 from dlc_mmseg.commands._raster_options import add_raster_options, reading_options
 from dlc_mmseg.commands._spelling import add_option
@@ -65,8 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_windows(parser)
     add_raster_options(parser)
     add_option(parser, 'device', help='torch device (default: a GPU if there is one, each process of torchrun its own)')
-    help_options = 'changes to the config, as in `mim test`: key.of.dict=value'
-    add_option(parser, 'cfg_options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=help_options)
+    add_config_changes(parser)
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +113,6 @@ def run(args: argparse.Namespace) -> None:
     if args.polygons:
         check_polygons(args.polygons)
     config = read_config(args.config, args.cfg_options)
-    init_default_scope(config.get('default_scope') or 'mmseg')
     jobs = list_jobs(args.inputs, args.out, args.suffix)
     settings = _settings(args, config)
     classifier = _classifier(args, config)

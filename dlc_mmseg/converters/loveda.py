@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlc_mmseg.converters.output import OutputFolder
+from dlc_mmseg.converters.progress import run_tiles
 from dlc_mmseg.converters.raw_files import RawFile, find_raw_files
 from dlc_mmseg.converters.raw_images import read_image, read_rgb
 from dlc_mmseg.converters.sources import TileSource
-from dlc_mmseg.converters.tiling import cutting_progress
 from dlc_mmseg.converters.unknown_labels import check_unknown
-from dlc_mmseg.converters.workers import run_jobs
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.statistics_file import TileStatistics, count_labels
 
@@ -193,7 +192,7 @@ def convert_loveda(
         for group, tiles in groups.items()
     }
     pending = {group: output for group, output in outputs.items() if not output.complete()}
-    with ExitStack() as stack, cutting_progress() as progress:
+    with ExitStack() as stack:
         for output in pending.values():
             stack.enter_context(output.opened(('',)))
         tiles = [(group, name) for group in pending for name in groups[group]]
@@ -202,11 +201,7 @@ def convert_loveda(
             for group, name in tiles
             if not pending[group].is_done(name)
         ]
-        bar = progress.add_task('Copying tiles', total=len(tiles), completed=len(tiles) - len(jobs))
-        for remarks in run_jobs(copy_tile, jobs, workers):
-            progress.advance(bar)
-            for remark in remarks:
-                progress.console.print(remark, markup=False, highlight=False, soft_wrap=True)
+        run_tiles('Copying tiles', copy_tile, jobs, total=len(tiles), workers=workers)
         for output in pending.values():
             output.commit()
     for group, output in outputs.items():

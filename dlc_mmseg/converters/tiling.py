@@ -11,12 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dlc_mmseg.converters.output import OutputFolder
+from dlc_mmseg.converters.progress import run_tiles
 from dlc_mmseg.converters.raw_files import RawFile
 from dlc_mmseg.converters.sources import TileSource
-from dlc_mmseg.converters.workers import run_jobs
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.statistics_file import TileStatistics, count_labels
 from dlc_mmseg.windows import Box, sliding_windows
@@ -180,15 +179,11 @@ def convert_tiles(
         sources = {tile.name: tile.source(variant) for tile in tiles}
         outputs[variant] = OutputFolder(out_dir / f'{variant}_{clip}_s{stride}', sources, settings)
     pending = {variant: output for variant, output in outputs.items() if not output.complete()}
-    with ExitStack() as stack, cutting_progress() as progress:
+    with ExitStack() as stack:
         for output in pending.values():
             stack.enter_context(output.opened(SPLITS))
         jobs = [(tile, _todo(tile, pending), cutting) for tile in tiles if _todo(tile, pending)]
-        bar = progress.add_task('Cutting tiles', total=len(tiles), completed=len(tiles) - len(jobs))
-        for remarks in run_jobs(cut_tile, jobs, workers):
-            progress.advance(bar)
-            for remark in remarks:
-                progress.console.print(remark, markup=False, highlight=False, soft_wrap=True)
+        run_tiles('Cutting tiles', cut_tile, jobs, total=len(tiles), workers=workers)
         for output in pending.values():
             output.commit()
     for variant, output in outputs.items():
@@ -198,9 +193,3 @@ def convert_tiles(
 
 def _todo(tile: RawTile, outputs: dict[str, OutputFolder]) -> dict[str, OutputFolder]:
     return {variant: output for variant, output in outputs.items() if not output.is_done(tile.name)}
-
-
-def cutting_progress() -> Progress:
-    """A bar that shows how many tiles are done and how long the rest will take."""
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns)
