@@ -6,16 +6,19 @@ Content goes to a hidden file beside its destination, reaches the disk, and then
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 from uuid import uuid4
 
 from dlc_mmseg.files.locking import try_lock
 
 PART_SUFFIX = '.part'
 """Ending of files that are being written. Their writer holds a lock on them; without one it was killed."""
+
+_LOCK = 'lock'
 
 
 @contextmanager
@@ -43,12 +46,45 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with part.open('x+b') as file:
             try_lock(file)
             yield cast(BinaryIO, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
+            _take_name(file, part, target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As `atomic_writer`, for programs that open files by their name and may put others beside them.
+
+    Args:
+        path: The file; links are followed, its folder is made if need be.
+
+    Yields:
+        A path of the same file name in a hidden folder, where nothing is yet. Files that lie beside it in the end are
+        removed with the folder.
+
+    Raises:
+        OSError: If the file cannot be written, or was not.
+    """
+    target = Path(os.path.realpath(path))
+    folder = target.with_name(f'.{target.name}.{uuid4().hex}{PART_SUFFIX}')
+    folder.mkdir(parents=True)
+    try:
+        with (folder / _LOCK).open('xb') as lock:
+            try_lock(lock)
+            part = folder / target.name
+            yield part
+            with part.open('r+b') as file:
+                _take_name(file, part, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_name(file: IO[bytes], part: Path, target: Path) -> None:
+    """Give a file its name once its content has reached the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+    os.replace(part, target)
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
@@ -76,9 +112,11 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     """
     for part in Path(folder).glob(f'.*{PART_SUFFIX}'):
         try:
-            with part.open('rb') as file:
+            with (part / _LOCK if part.is_dir() else part).open('rb') as file:
                 abandoned = try_lock(file)
         except FileNotFoundError:  # finished or cleared away by another process meanwhile
             continue
-        if abandoned:
+        if abandoned and part.is_dir():
+            shutil.rmtree(part)
+        elif abandoned:
             part.unlink(missing_ok=True)

@@ -106,13 +106,18 @@ def test_student_and_teacher_of_one_checkpoint_are_two_candidates(runs, capsys):
     [
         ([], 'is the only candidate: name further checkpoints, or --networks both'),
         (['--networks', 'both', '--labels', '.'], 'belong to --images'),
-        (['--max_images', '0'], '--max_images: is 0: give a number >= 1'),
     ],
 )
 def test_mistakes_end_in_one_line(runs, capsys, options, expected):
     _, config, adapted, _ = runs
     assert compare(config, adapted, *options) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_no_images_at_most_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        compare('c.py', 'a.pth', 'b.pth', '--max_images', '0')
+    assert "'0': give a whole number >= 1" in capsys.readouterr().err
 
 
 def test_another_network_is_refused(runs, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dlc_mmseg.files.atomic_writing import PART_SUFFIX, atomic_writer, remove_leftovers, write_atomically
+from dlc_mmseg.files.atomic_writing import PART_SUFFIX, atomic_path, atomic_writer, remove_leftovers, write_atomically
 
 
 def test_new_content_takes_the_place_of_the_old(tmp_path):
@@ -71,6 +71,30 @@ def test_a_stream_is_written_whole_or_not_at_all(tmp_path):
         interrupted()
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ['x.tif']
+
+
+def test_a_program_that_opens_files_by_name_writes_whole_files_too(tmp_path):
+    path = tmp_path / 'new' / 'x.tif'
+    with atomic_path(path) as part:
+        assert part.name == 'x.tif'
+        part.write_bytes(b'whole')
+        part.with_name('x.tif.aux.xml').write_text('beside')
+        remove_leftovers(path.parent)
+        assert part.exists()
+    assert path.read_bytes() == b'whole'
+    with pytest.raises(FileNotFoundError), atomic_path(path):
+        pass
+    assert path.read_bytes() == b'whole'
+    assert os.listdir(path.parent) == ['x.tif']
+
+
+def test_the_folder_of_a_killed_program_goes(tmp_path):
+    left = tmp_path / f'.x.tif.0123{PART_SUFFIX}'
+    left.mkdir()
+    (left / 'lock').touch()
+    (left / 'x.tif').write_bytes(b'half')
+    remove_leftovers(tmp_path)
+    assert not left.exists()
 
 
 def test_a_folder_cannot_be_written_over(tmp_path):

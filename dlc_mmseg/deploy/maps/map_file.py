@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from dlc_mmseg.datasets.raster_reading import import_rasterio
+from dlc_mmseg.files.atomic_writing import atomic_path
 from dlc_mmseg.functional.windows import Box
 
 CACHE_MEBIBYTES = 64
@@ -83,7 +83,7 @@ def part_path(path: Path) -> Path:
     Args:
         path: Its name in the end.
     """
-    return path.with_name(f'.{path.name}.part')
+    return path.with_name(f'.{path.name}.unfinished')
 
 
 class PartialRaster:
@@ -158,9 +158,8 @@ class PartialRaster:
         from rasterio.shutil import copy  # type: ignore[import-not-found]
 
         layer = self.layer
-        ready = layer.path.with_name(f'.{layer.path.name}.ready')
         predictor = 'YES' if layer.dtype.startswith('float') else 'NO'
-        try:
+        with atomic_path(layer.path) as ready:
             copy(
                 self.part,
                 ready,
@@ -173,10 +172,6 @@ class PartialRaster:
                 BIGTIFF='IF_SAFER',
                 NUM_THREADS='ALL_CPUS',
             )
-            os.replace(ready, layer.path)
-        finally:
-            for left in (ready, ready.with_name(f'{ready.name}.aux.xml')):
-                left.unlink(missing_ok=True)
         self.part.unlink()
 
     def discard(self) -> None:

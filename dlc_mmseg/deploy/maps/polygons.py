@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from dlc_mmseg.deploy.maps.areas import AreaMeasure
 from dlc_mmseg.deploy.maps.map_file import Georeference
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.atomic_writing import atomic_path
 
 Ring = list[tuple[float, float]]
 POLYGON_SUFFIXES = {'geojson': '.geojson', 'gpkg': '.gpkg'}
@@ -95,18 +95,12 @@ def write_polygons(path: Path, polygons: Iterator[ClassPolygon], classes: Sequen
     Raises:
         UserError: If GeoPackage is asked for without pyogrio.
     """
-    ready = path.with_name(f'.{path.stem}.ready{path.suffix}')
-    ready.unlink(missing_ok=True)
-    try:
+    if path.suffix == '.gpkg':
+        check_polygons('gpkg')
+    with atomic_path(path) as ready:
         if path.suffix == '.gpkg':
-            check_polygons('gpkg')
-            count = _write_geopackage(ready, path.stem, list(polygons), classes, place)
-        else:
-            count = _write_geojson(ready, polygons, classes, place)
-        os.replace(ready, path)
-    finally:
-        ready.unlink(missing_ok=True)
-    return count
+            return _write_geopackage(ready, path.stem, list(polygons), classes, place)
+        return _write_geojson(ready, polygons, classes, place)
 
 
 def _write_geojson(path: Path, polygons: Iterator[ClassPolygon], classes: Sequence[str], place: Georeference) -> int:
