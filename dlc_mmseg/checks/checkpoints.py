@@ -126,7 +126,7 @@ def _read_last(config: Mapping[str, Any], report: Report, *, full: bool) -> dict
     """What ``--resume`` takes; where `ExactResumeHook` is used a broken checkpoint gives way to an earlier one."""
     work_dir = Path(str(config.get('work_dir') or '.'))
     note = work_dir / 'last_checkpoint'
-    path = note.read_text(encoding='utf-8', errors='replace').strip() if note.is_file() else ''
+    path = note.read_text(encoding='utf-8-sig', errors='replace').strip() if note.is_file() else ''
     if '://' in path:
         return None
     hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]

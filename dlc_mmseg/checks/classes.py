@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ def check_classes(domains: Sequence[Domain], report: Report) -> None:
     """
     for domain in domains:
         names = domain.classes
+        if not _check_spelling(domain, report):
+            continue
         twice = [name for name, count in Counter(names).items() if count > 1]
         if len(names) < 2:
             remedy = 'set metainfo=dict(classes=(...), palette=[...])'
@@ -36,6 +39,26 @@ def check_classes(domains: Sequence[Domain], report: Report) -> None:
             what = f'classes {_list(domain.classes)} differ from {_list(first.classes)} of {first.name}'
             remedy = 'give all datasets the same classes in the same order'
             report.error(f'{domain.name}.metainfo.classes', what, remedy)
+
+
+def _check_spelling(domain: Domain, report: Report) -> bool:
+    """Find a text where names are expected, and what a file of names (or an editor) put into them unseen."""
+    where, given = f'{domain.name}.metainfo.classes', domain.dataset.metainfo.get('classes')
+    if isinstance(given, str):
+        remedy = "give names in parentheses, such as ('ground', 'roof'), or an existing file with one name per line"
+        report.error(where, f'{given!r} is no list of names and no file', remedy)
+        return False
+    for index, name in enumerate(domain.classes):
+        if not isinstance(name, str) or name != name.strip() or not name or _unseen(name):
+            what = f'{name!r}, the name of class {index}, is no name that shows'
+            remedy = 'write names without line ends, blanks at their ends, byte order marks or empty lines of a file'
+            report.error(where, what, remedy)
+            return False
+    return True
+
+
+def _unseen(name: str) -> bool:
+    return any(char == '\ufeff' or unicodedata.category(char) == 'Cc' for char in name)
 
 
 def check_palettes(config: Mapping[str, Any], report: Report) -> None:

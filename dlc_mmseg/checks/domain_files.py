@@ -190,11 +190,12 @@ def _list_tiles(domain: Domain, report: Report) -> None:
         return
     infos = _infos(domain, report)
     missing = set(missing_files(info['img_path'] for info in infos))
+    unexplained = sorted(missing - _explained(domain, split, missing, report))
     report.files(
         'error',
-        sorted(missing - _explained(domain, split, missing, report)),
+        unexplained,
         f'{domain.role} image is named in {split} but does not exist' if split else f'{domain.role} image is missing',
-        f'correct {split or domain.name}: one name per line, without img_suffix ({_suffix(dataset)!r})',
+        _missing_remedy(unexplained, split or domain.name, _suffix(dataset)) if unexplained else '',
     )
     _repeated(domain, [info for info in infos if info['img_path'] not in missing], split, report)
     domain.tiles = [
@@ -202,6 +203,17 @@ def _list_tiles(domain: Domain, report: Report) -> None:
         for index, info in enumerate(infos)
         if info['img_path'] not in missing
     ]
+
+
+def _missing_remedy(missing: list[str], listing: str, suffix: str | None) -> str:
+    """What to do about images that are not there; another ending of the first one is named."""
+    folder, name = os.path.split(missing[0])
+    stem = name.removesuffix(suffix or '').casefold()
+    names = sorted(os.listdir(folder or '.')) if os.path.isdir(folder or '.') else []
+    other = next((found for found in names if os.path.splitext(found)[0].casefold() == stem), None)
+    if other is not None:
+        return f'rename {other} to {name}: names of all images must end in {suffix!r}'
+    return f'correct {listing}: one name per line, without img_suffix ({suffix!r})'
 
 
 def _explained(domain: Domain, split: str, missing: set[str], report: Report) -> set[str]:

@@ -38,6 +38,8 @@ def read_config(path: Path, changes: dict[str, Any] | None) -> Config:
     """
     if not path.is_file():
         raise UserError(path, 'no such config', 'give its path (`dlc-mmseg configs` lists those that come along)')
+    if path.read_bytes()[:3] == b'\xef\xbb\xbf':
+        raise UserError(path, 'begins with a byte order mark, which Python refuses', 'save it as UTF-8 without it')
     try:
         config = Config.fromfile(path)
         config.merge_from_dict(changes or {})

@@ -135,7 +135,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
         UserError: If the file cannot be read or names nothing.
     """
     try:
-        lines = [line.partition('#')[0].strip() for line in path.read_text(encoding='utf-8').splitlines()]
+        lines = [line.partition('#')[0].strip() for line in path.read_text(encoding='utf-8-sig').splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             path, f'list of scenes cannot be read ({error})', 'give a text file with one name per line'

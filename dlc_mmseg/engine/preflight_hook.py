@@ -12,7 +12,6 @@ from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger, print_log
 from mmengine.runner import BaseLoop, Runner
-from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS, RUNNERS
 from torch import nn
 from torch.utils.data import DataLoader
@@ -116,8 +115,8 @@ class PreflightHook(Hook):
         if self.mode == 'off':
             return
         _check_names('test_evaluator', runner.test_evaluator, runner.test_dataloader)
-        drawn = any(isinstance(hook, SegVisualizationHook) and hook.draw for hook in runner.hooks)
-        if drawn and equal_names(_image_paths(runner.test_dataloader)) is not None:
+        drawn = (getattr(hook, 'draw', False) is True for hook in runner.hooks)  # hooks of MMSegmentation and of ours
+        if any(drawn) and equal_names(_image_paths(runner.test_dataloader)) is not None:
             text = 'Images share file names: their pictures are numbered in the order of the images'
             print_log(text, logger='current', level=logging.WARNING)
 

@@ -40,7 +40,10 @@ def choose_latest(folder: Path) -> Path | None:
     """
     remove_leftovers(folder)
     record = folder / 'last_checkpoint'
-    text = record.read_text(errors='replace').strip() if record.is_file() else ''
+    text = record.read_text(encoding='utf-8', errors='replace').strip() if record.is_file() else ''
+    if text.startswith('\ufeff'):  # of an editor; MMEngine would take it for a part of the path
+        text = text.lstrip('\ufeff')
+        write_atomically(record, text.encode())
     if '://' in text:
         return None
     named = Path(text) if text and '\0' not in text else None

@@ -68,6 +68,7 @@ def test_the_work_dir_is_that_of_training(config, capsys):
     ('text', 'words'),
     [
         (None, 'no such config'),
+        ('\ufeffmodel = dict()', 'begins with a byte order mark'),
         ('model = dict(', 'cannot be read as a config'),
         ("_base_ = './none.py'", 'cannot be read as a config'),
         ("custom_imports = dict(imports=['no_such_module'])", 'cannot be read as a config'),

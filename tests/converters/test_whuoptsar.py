@@ -137,6 +137,11 @@ def test_own_lists(raw, tmp_path, capsys):
     assert 'give both lists or none' in capsys.readouterr().err
 
 
+def test_id_list_of_a_windows_editor(tmp_path):
+    (tmp_path / 'ids.txt').write_bytes(b'\xef\xbb\xbfa.tif\r\n\r\nb\r\n')
+    assert read_ids(tmp_path / 'ids.txt') == ('a', 'b')
+
+
 def test_id_list_that_is_missing_or_empty(tmp_path):
     with pytest.raises(UserError, match='list of scenes cannot be read'):
         read_ids(tmp_path / 'nowhere.txt')

@@ -89,6 +89,13 @@ def _(root: Path, config: Config) -> None:
     config.merge_from_dict({f'{TARGET}.ann_file': 'split.txt'})
 
 
+@fault('split names an image of another ending', '/source/img/t01.png', 'is named in', 'rename t01.PNG to t01.png')
+def _(root: Path, config: Config) -> None:
+    (root / 'source/img/t01.png').rename(root / 'source/img/t01.PNG')
+    (root / 'source/split.txt').write_text('t00\nt01\n', encoding='utf-8')
+    config.merge_from_dict({f'{SOURCE}.ann_file': 'split.txt'})
+
+
 def split(root: Path, config: Config, content: bytes) -> None:
     (root / 'source/split.txt').write_bytes(content)
     config.merge_from_dict({f'{SOURCE}.ann_file': 'split.txt'})

@@ -216,6 +216,34 @@ field_fault(
     where=TARGET,
 )
 field_fault(
+    'text in place of class names',
+    f'{SOURCE}.metainfo',
+    {'_delete_': True, 'classes': 'ground'},
+    "'ground' is no list of names and no file",
+    "('ground', 'roof')",
+    where=f'{SOURCE}.metainfo.classes',
+    alone=False,
+)
+
+
+@fault(
+    'class names of a file with a mark',
+    f'{SOURCE}.metainfo.classes',
+    "'\\ufeffground', the name of class 0",
+    alone=False,
+)
+def _(root: Path, config: Config) -> None:
+    (root / 'classes.txt').write_text('\ufeffground\nroof\ncar\n', encoding='utf-8')
+    config.merge_from_dict({f'{SOURCE}.metainfo': {'_delete_': True, 'classes': str(root / 'classes.txt')}})
+
+
+@fault('class names of a file with an empty line', f'{SOURCE}.metainfo.classes', "'', the name of class 3", alone=False)
+def _(root: Path, config: Config) -> None:
+    (root / 'classes.txt').write_text('ground\nroof\ncar\n\n', encoding='utf-8')
+    config.merge_from_dict({f'{SOURCE}.metainfo': {'_delete_': True, 'classes': str(root / 'classes.txt')}})
+
+
+field_fault(
     'class named twice',
     f'{TARGET}.metainfo.classes',
     ('ground', 'roof', 'roof'),

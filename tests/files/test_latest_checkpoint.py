@@ -65,6 +65,13 @@ def test_the_recorded_checkpoint_is_taken(folder):
     assert choose_latest(folder) == folder / 'iter_8.pth'
 
 
+def test_a_record_written_by_an_editor_is_taken_and_cleaned(folder):
+    path = folder / 'iter_8.pth'
+    (folder / 'last_checkpoint').write_bytes(b'\xef\xbb\xbf' + f'{path}\r\n'.encode())
+    assert choose_latest(folder) == path
+    assert (folder / 'last_checkpoint').read_bytes() == str(path).encode()  # as MMEngine reads it
+
+
 @pytest.mark.parametrize('damage', ['cut', 'gone', 'empty record', 'lost record', 'no record'])
 def test_the_one_before_takes_its_place(folder, damage):
     if damage == 'cut':

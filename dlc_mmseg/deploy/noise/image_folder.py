@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from dlc_mmseg.checks.folder_contents import left_out_images
 from dlc_mmseg.datasets.label_loading import loads_labels
 from dlc_mmseg.datasets.nesting import changed_configs, leaf_configs, leaf_datasets, pair_config
 from dlc_mmseg.errors import UserError
@@ -72,7 +76,22 @@ def folder_dataset(
     if label_suffix is not None:
         dataset['seg_map_suffix'] = label_suffix
     remedy = 'take a config whose test data are of a type that lists folders, such as BaseSegDataset'
-    return _built(dataset if labels is not None else _unlabelled(dataset), str(images), remedy)
+    built = _built(dataset if labels is not None else _unlabelled(dataset), str(images), remedy)
+    _warn_of_left_out(built, str(images))
+    return built
+
+
+def _warn_of_left_out(dataset: Any, folder: str) -> None:
+    """Say which images of a folder the suffix does not find."""
+    suffix = getattr(dataset, 'img_suffix', None)
+    if not isinstance(suffix, str):
+        return
+    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+    labels = [os.path.normpath(info['seg_map_path']) for info in infos if info.get('seg_map_path')]
+    left_out = left_out_images(folder, suffix, labels, len(dataset.metainfo.get('classes') or ()))
+    if left_out is not None:
+        text = f'{folder}: {left_out.what}: {left_out.remedy}, or give another --suffix'
+        print_log(text, logger='current', level=logging.WARNING)
 
 
 def _tested(config: Config) -> Mapping[str, Any] | None:
