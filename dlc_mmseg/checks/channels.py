@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmseg.registry import MODELS
 
+from dlc_mmseg.checks.config_types import parameters_of, resolve
 from dlc_mmseg.checks.domain_files import Domain
 from dlc_mmseg.checks.pipelines import Outputs
 from dlc_mmseg.checks.report import Report
@@ -71,9 +71,8 @@ def _check_backbone(model: Mapping[str, Any], channels: int, report: Report) -> 
     name = 'model.segmentor.backbone' if 'segmentor' in model else 'model.backbone'
     backbone = (model.get('segmentor') or model).get('backbone') or {}
     expected = backbone.get('in_channels')
-    if expected is None and isinstance(backbone.get('type'), str):
-        built = MODELS.get(backbone['type'])
-        parameter = inspect.signature(built).parameters.get('in_channels') if built else None
+    if expected is None:
+        parameter = parameters_of(resolve(backbone, MODELS)).get('in_channels')
         expected = parameter.default if parameter else None
     if isinstance(expected, int) and expected != channels:
         what, remedy = f'is {expected}, the images have {channels} channels', f'set it to {channels}'

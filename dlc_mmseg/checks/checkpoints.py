@@ -6,14 +6,18 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmseg.registry import HOOKS
 from torch import nn
 
+from dlc_mmseg.checks.config_types import is_kind, type_name
+from dlc_mmseg.checks.loops import hooks_of, schedulers_of
 from dlc_mmseg.checks.model_config import parts
 from dlc_mmseg.checks.report import Report
+from dlc_mmseg.checks.schedulers import State, schedule_changes
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 
@@ -67,9 +71,9 @@ def checkpoint_bytes(config: Mapping[str, Any], model: nn.Module) -> tuple[int, 
     hook = (config.get('default_hooks') or {}).get('checkpoint') or {}
     state = sum(value.numel() * value.element_size() for value in model.state_dict().values())
     wrapper = config.get('optim_wrapper') or {}
-    kind = (wrapper.get('optimizer') or {}).get('type')
+    kind = type_name(wrapper.get('optimizer'))
     trained = sum(value.numel() * value.element_size() for value in model.parameters() if value.requires_grad)
-    moments = _MOMENTS.get(str(kind), 0) * trained if hook.get('save_optimizer', True) else 0
+    moments = _MOMENTS.get(kind, 0) * trained if hook.get('save_optimizer', True) else 0
     kept = hook.get('max_keep_ckpts', -1)
     if not isinstance(kept, int) or kept < 1:
         iterations = (config.get('train_cfg') or {}).get('max_iters') or 1
@@ -83,12 +87,20 @@ def _earlier_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for pattern in ('iter_*.pth', 'best_*.pth') for path in folder.glob(pattern))
 
 
-def check_starting_points(config: Mapping[str, Any], model: nn.Module | None, report: Report, *, full: bool) -> None:
+def check_starting_points(
+    config: Mapping[str, Any],
+    model: nn.Module | None,
+    schedule: Sequence[State] | None,
+    report: Report,
+    *,
+    full: bool,
+) -> None:
     """Check ``load_from``, what ``resume`` would take, and local pre-trained weights.
 
     Args:
         config: The whole config.
         model: The built model; None compares no names.
+        schedule: States of the schedulers as a run begins; None compares none.
         report: Receives what is wrong.
         full: Read the tensors too, instead of what describes them.
     """
@@ -98,12 +110,14 @@ def check_starting_points(config: Mapping[str, Any], model: nn.Module | None, re
     else:
         checkpoint = _read_last(config, report, full=full) if resume else None
     if checkpoint is not None and resume:
-        _check_resumable(config, checkpoint, str(load_from or config.get('work_dir')), report)
+        name = str(load_from or config.get('work_dir'))
+        _check_resumable(config, checkpoint, name, report)
+        _check_restored_schedule(config, checkpoint, name, schedule, report)
     elif checkpoint is not None and model is not None:
         _check_fit(checkpoint, model, str(load_from), report)
     for name, part in parts(config.get('model'), 'model'):
         weights = part.get('checkpoint')
-        if part.get('type') == 'Pretrained' and isinstance(weights, str) and '://' not in weights:
+        if type_name(part).startswith('Pretrained') and isinstance(weights, str) and '://' not in weights:
             _read(weights, f'{name}.checkpoint', report, full=full)
 
 
@@ -129,8 +143,7 @@ def _read_last(config: Mapping[str, Any], report: Report, *, full: bool) -> dict
     path = note.read_text(encoding='utf-8-sig', errors='replace').strip() if note.is_file() else ''
     if '://' in path:
         return None
-    hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
-    gives_way = any(isinstance(hook, Mapping) and hook.get('type') == 'ExactResumeHook' for hook in hooks)
+    gives_way = any(is_kind(hook, HOOKS, 'ExactResumeHook') for _, hook in hooks_of(config))
     others = [str(other) for other in work_dir.glob('iter_*.pth') if str(other) != path] if gives_way else []
     if not note.is_file():
         if not others:
@@ -161,7 +174,34 @@ def _check_resumable(config: Mapping[str, Any], checkpoint: dict[str, Any], name
         report.error(name, what, 'set resume=False to start from its weights, or name a checkpoint of a run')
     elif isinstance(done, int) and isinstance(iterations, int) and done >= iterations:
         what = f'has trained {done} of {iterations} iterations, nothing is left to do'
-        report.warning(name, what, 'raise train_cfg.max_iters')
+        report.warning(name, what, f'raise train_cfg.max_iters{_with_it(config, iterations)}')
+
+
+def _with_it(config: Mapping[str, Any], iterations: int) -> str:
+    """What follows the length of training, by name."""
+    fields = [f'{name}.end' for name, item in schedulers_of(config) if item.get('end') == iterations]
+    transition = (config.get('model') or {}).get('transition') or {}
+    if transition.get('total_iterations') == iterations:
+        fields.append('model.transition.total_iterations')
+    return f', and with it {" and ".join(fields)}' if fields else ''
+
+
+def _check_restored_schedule(
+    config: Mapping[str, Any],
+    checkpoint: dict[str, Any],
+    name: str,
+    schedule: Sequence[State] | None,
+    report: Report,
+) -> None:
+    """MMEngine restores a checkpoint's schedule over the config's, unless `ExactResumeHook` prevents it."""
+    held = any(is_kind(hook, HOOKS, 'ExactResumeHook') for _, hook in hooks_of(config))
+    if held or schedule is None or 'param_schedulers' not in checkpoint or config.get('auto_scale_lr'):
+        return
+    changes = schedule_changes(checkpoint['param_schedulers'], schedule)
+    if changes:
+        what = f'its schedule of learning rates would replace that of the config ({", ".join(changes[:4])})'
+        remedy = "add exact_resume=dict(type='ExactResumeHook') to default_hooks, or start anew from its weights: "
+        report.error(name, what, f'{remedy}load_from names it, resume=False')
 
 
 def _check_fit(checkpoint: dict[str, Any], model: nn.Module, name: str, report: Report) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.registry import Registry
 from mmseg.registry import DATASETS, HOOKS, MODELS
 
+from dlc_mmseg.checks.config_types import is_kind, parameters_of, resolve, type_name
+from dlc_mmseg.checks.loops import hooks_of
 from dlc_mmseg.checks.outside_packages import missing_package
 from dlc_mmseg.checks.report import Report
 
@@ -28,10 +29,7 @@ def check_names(config: Mapping[str, Any], report: Report) -> None:
     for name, part in parts(config.get('model'), 'model'):
         _check_part(name, part, MODELS, report)
     _check_part('train_dataloader.dataset', (config.get('train_dataloader') or {}).get('dataset'), DATASETS, report)
-    hooks = list((config.get('default_hooks') or {}).items())
-    for name, hook in [(f'default_hooks.{key}', hook) for key, hook in hooks] + [
-        (f'custom_hooks.{index}', hook) for index, hook in enumerate(config.get('custom_hooks') or [])
-    ]:
+    for name, hook in hooks_of(config):
         _check_part(name, hook, HOOKS, report)
 
 
@@ -46,7 +44,7 @@ def parts(value: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         Field and dict.
     """
     if isinstance(value, Mapping):
-        if isinstance(value.get('type'), str):
+        if value.get('type') is not None:
             yield name, value
         for key, item in value.items():
             yield from parts(item, f'{name}.{key}')
@@ -57,27 +55,36 @@ def parts(value: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _check_part(name: str, part: Any, registry: Registry, report: Report) -> None:
     kind = part.get('type') if isinstance(part, Mapping) else None
-    if not isinstance(kind, str):
+    if kind is None:
         return
-    built = registry.get(kind)
+    built = resolve(kind, registry)
     if built is None:
         holder = next((key for key in reversed(name.split('.')) if not key.isdigit()), '')
         if name.count('.') < 2 or holder in _NETWORK_PARTS:  # others may belong to other registries
-            unknown = f'{kind!r} is not registered', _meant(kind, sorted(registry.module_dict))
-            report.error(f'{name}.type', *(missing_package(kind) or unknown))
+            unknown = f'{kind!r} is not registered', meant(type_name(kind), sorted(registry.module_dict))
+            report.error(f'{name}.type', *(missing_package(str(kind)) or unknown))
         return
     if str(getattr(built, '__module__', '')).split('.')[0] != _PACKAGE:
         return
-    parameters = inspect.signature(built).parameters
+    parameters = parameters_of(built)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     extra = {'priority'} if registry is HOOKS else set()
     for key in part:
         if key not in parameters and key not in {'type', '_scope_', *extra}:
-            report.error(f'{name}.{key}', f'is no argument of {kind}', _meant(key, list(parameters)))
+            report.error(f'{name}.{key}', f'is no argument of {type_name(kind)}', meant(key, list(parameters)))
 
 
-def _meant(name: str, known: Sequence[str]) -> str:
+def meant(name: str, known: Sequence[str]) -> str:
+    """A remedy for a name that is not known.
+
+    Args:
+        name: The name.
+        known: Names that exist.
+
+    Returns:
+        The name that comes closest, if one does.
+    """
     close = difflib.get_close_matches(name, known, 1)
     return f'{close[0]} may be meant' if close else 'correct or remove it; _delete_=True drops what a dict inherits'
 
@@ -133,15 +140,14 @@ def check_parts(config: Mapping[str, Any], report: Report) -> None:
     paired = 'source' in ((config.get('train_dataloader') or {}).get('dataset') or {})
     adapts = 'segmentor' in model
     if adapts != paired and config.get('train_dataloader'):
-        kind = model.get('type')
+        kind = type_name(model)
         what, remedy = f'gives pairs, {kind} takes none', "wrap the model: type='DLCSegmentor', segmentor=dict(..)"
         if adapts:
             what, remedy = f'gives no pairs, {kind} takes them', "set type='PairedDomainDataset'"
         report.error('train_dataloader.dataset', what, remedy)
     _check_preprocessor(model, paired, report)
-    hooks = [*(config.get('default_hooks') or {}).values(), *(config.get('custom_hooks') or [])]
     if (model.get('data_preprocessor') or {}).get('mean') == 'auto' and not any(
-        isinstance(hook, Mapping) and hook.get('type') == 'BandStatisticsHook' for hook in hooks
+        is_kind(hook, HOOKS, 'BandStatisticsHook') for _, hook in hooks_of(config)
     ):
         remedy = "add band_statistics=dict(type='BandStatisticsHook') to default_hooks, or give numbers"
         report.error('model.data_preprocessor.mean', "is 'auto', which no hook sets", remedy)
@@ -167,8 +173,9 @@ def _check_preprocessor(model: Mapping[str, Any], paired: bool, report: Report) 
         if paired:
             report.error(name, 'is missing', "set dict(type='PairedDomainDataPreprocessor', mean=[...], std=[...])")
         return
-    if paired and preprocessor.get('type') == 'SegDataPreProcessor':
-        report.error(f'{name}.type', 'SegDataPreProcessor takes no pairs', "set it to 'PairedDomainDataPreprocessor'")
+    if paired and resolve(preprocessor, MODELS) and not is_kind(preprocessor, MODELS, 'PairedDomainDataPreprocessor'):
+        what = f'{type_name(preprocessor)} takes no pairs'
+        report.error(f'{name}.type', what, "set it to 'PairedDomainDataPreprocessor'")
     mean, std = preprocessor.get('mean'), preprocessor.get('std')
     if isinstance(mean, str) or isinstance(std, str):
         if (mean, std) != ('auto', 'auto'):

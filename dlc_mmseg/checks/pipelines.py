@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import LoadAnnotations
 
+from dlc_mmseg.checks.config_types import type_name
 from dlc_mmseg.checks.domain_files import Domain, Tile
 from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.report import Report
@@ -177,7 +178,7 @@ def check_training_sizes(
 
 def _check_crop(domain: Domain, headers: dict[str, Header], report: Report) -> bool:
     for index, step in enumerate(domain.config.get('pipeline') or []):
-        kind = str(step.get('type'))
+        kind = type_name(step)
         if any(name in kind for name in _RESIZING):
             return False
         if kind.endswith('RandomCrop'):

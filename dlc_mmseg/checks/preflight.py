@@ -23,8 +23,11 @@ from dlc_mmseg.checks.ignored_labels import check_ignored_labels
 from dlc_mmseg.checks.image_files import check_files, check_sizes
 from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.label_files import check_label_files, check_label_kinds, check_values, count_labels_of
+from dlc_mmseg.checks.loaders import check_loaders
+from dlc_mmseg.checks.loops import check_loop
 from dlc_mmseg.checks.losses import check_losses, check_pooled_norms
 from dlc_mmseg.checks.model_config import check_heads, check_names, check_parts
+from dlc_mmseg.checks.optimizer import check_optimizer
 from dlc_mmseg.checks.pipelines import Outputs, check_pipeline, check_training_sizes
 from dlc_mmseg.checks.report import Report, Track, one_line, silent
 from dlc_mmseg.checks.sampling import check_settings, check_statistics, read_settings
@@ -66,6 +69,8 @@ def check_config(
     options, report = options or Options(), Report()
     for field, check in (
         ('train_cfg', check_schedule),
+        ('train_cfg', check_loop),
+        ('train_dataloader', check_loaders),
         ('model', check_names),
         ('model', check_parts),
         ('train_dataloader', check_palettes),
@@ -92,10 +97,13 @@ def check_config(
         if model is not None:
             check_losses(config, model, report)
             check_pooled_norms(config, model, report)
+    schedule = None
+    with report.attempt('optim_wrapper'):
+        schedule = check_optimizer(config, model, report)
     with report.attempt('work_dir'):
         check_work_dir(config, model, report)
     with report.attempt('load_from'):
-        check_starting_points(config, model, report, full=options.full)
+        check_starting_points(config, model, schedule, report, full=options.full)
     return report
 
 

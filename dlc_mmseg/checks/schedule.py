@@ -7,8 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmseg.registry import DATA_SAMPLERS, DATASETS
+
+from dlc_mmseg.checks.config_types import is_kind, type_name
+from dlc_mmseg.checks.loops import schedulers_of, unit_of
 from dlc_mmseg.checks.pipelines import Outputs
 from dlc_mmseg.checks.report import Report
+from dlc_mmseg.datasets.paired_dataset import PairedDomainDataset
+from dlc_mmseg.datasets.paired_sampler import PairedDomainSampler
 
 _SHARED_MEMORY = Path('/dev/shm')
 _VALIDATION = ('val_dataloader', 'val_cfg', 'val_evaluator')
@@ -25,17 +31,23 @@ def check_schedule(config: Mapping[str, Any], report: Report) -> None:
     iterations = loop.get('max_iters')
     if not config.get('train_dataloader'):
         report.error('train_dataloader', 'is missing', 'start from one of the configs of `dlc-mmseg configs`')
-    if iterations is None and loop.get('max_epochs') is None:
+    length = {'iterations': 'max_iters', 'epochs': 'max_epochs'}.get(unit_of(loop) or '')
+    if loop.get(length) is None if length else iterations is None and loop.get('max_epochs') is None:
         remedy = "set dict(type='IterBasedTrainLoop', max_iters=..., val_interval=...)"
-        report.error('train_cfg', 'has no max_iters', remedy)
+        report.error('train_cfg', f'has no {length or "max_iters"}', remedy)
     _check_custom_imports(config, report)
-    _check_validation(config, iterations, report)
+    _check_validation(config, report)
     if iterations is not None:
         _check_learning_rate(config, iterations, report)
-    sampler = ((config.get('train_dataloader') or {}).get('sampler') or {}).get('type')
-    dataset = (config.get('train_dataloader') or {}).get('dataset') or {}
-    if dataset.get('type') == 'PairedDomainDataset' and sampler not in (None, 'PairedDomainSampler'):
-        what = f'{sampler} does not number its draws: a resumed run differs from an uninterrupted one'
+    _check_sampler(config.get('train_dataloader') or {}, report)
+
+
+def _check_sampler(loader: Mapping[str, Any], report: Report) -> None:
+    sampler = loader.get('sampler')
+    if not sampler or not is_kind(loader.get('dataset'), DATASETS, PairedDomainDataset):
+        return
+    if not is_kind(sampler, DATA_SAMPLERS, PairedDomainSampler):
+        what = f'{type_name(sampler)} does not number its draws: a resumed run differs from an uninterrupted one'
         report.warning('train_dataloader.sampler.type', what, "set it to 'PairedDomainSampler'")
 
 
@@ -47,7 +59,7 @@ def _check_custom_imports(config: Mapping[str, Any], report: Report) -> None:
         report.warning('custom_imports', 'does not name dlc_mmseg: `mim train` may not find its parts', remedy)
 
 
-def _check_validation(config: Mapping[str, Any], iterations: int | None, report: Report) -> None:
+def _check_validation(config: Mapping[str, Any], report: Report) -> None:
     given = [name for name in _VALIDATION if config.get(name) is not None]
     if given and len(given) < len(_VALIDATION):
         absent = [name for name in _VALIDATION if name not in given]
@@ -57,19 +69,23 @@ def _check_validation(config: Mapping[str, Any], iterations: int | None, report:
     if not given and checkpoint.get('save_best'):
         what = f'{checkpoint["save_best"]!r} is never measured, there is no val_dataloader'
         report.warning('default_hooks.checkpoint.save_best', what, 'set it to None, or add validation')
-    interval = (config.get('train_cfg') or {}).get('val_interval')
-    if len(given) == len(_VALIDATION) and iterations and interval and interval > iterations:
-        what = f'{interval} exceeds max_iters ({iterations}): the run never validates'
-        report.warning('train_cfg.val_interval', what, 'lower it')
-    every = checkpoint.get('interval')
-    if iterations and every and every > iterations and not checkpoint.get('save_last', True):
-        what = f'{every} exceeds max_iters ({iterations}): no checkpoint is ever written'
+    loop = config.get('train_cfg') or {}
+    length = 'max_epochs' if unit_of(loop) == 'epochs' else 'max_iters'
+    end = loop.get(length)
+    for key in ('val_interval', 'val_begin'):
+        number = loop.get(key)
+        if len(given) == len(_VALIDATION) and end and number and number > end:
+            report.warning(
+                f'train_cfg.{key}', f'{number} exceeds {length} ({end}): the run never validates', 'lower it'
+            )
+    every, counted = checkpoint.get('interval'), 'max_epochs' if checkpoint.get('by_epoch', True) else 'max_iters'
+    if end and every and counted == length and every > end and not checkpoint.get('save_last', True):
+        what = f'{every} exceeds {length} ({end}): no checkpoint is ever written'
         report.error('default_hooks.checkpoint.interval', what, 'lower it')
 
 
 def _check_learning_rate(config: Mapping[str, Any], iterations: int, report: Report) -> None:
-    schedulers = config.get('param_scheduler') or []
-    schedulers = [schedulers] if isinstance(schedulers, Mapping) else schedulers
+    schedulers = [item for _, item in schedulers_of(config)]
     counted = [item for item in schedulers if not item.get('by_epoch', True) and isinstance(item.get('end'), int)]
     last = max((item['end'] for item in counted), default=iterations)
     if last != iterations:

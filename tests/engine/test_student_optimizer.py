@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
+from mmseg.engine.optimizers import LearningRateDecayOptimizerConstructor
 from mmseg.registry import MODELS
 from test_configs import CONFIGS, reduced
 
@@ -115,3 +116,49 @@ def test_what_learns_beside_the_student_learns(model):
     ours = groups(model, OPTIMIZER, CONSTRUCTOR)
     assert ours == groups(model, OPTIMIZER, None)
     assert {'extra.weight', 'extra.bias', 'student.backbone.first.0.weight'} <= set(ours)
+
+
+BEIT = {
+    'type': 'BEiT',
+    'img_size': (16, 16),
+    'patch_size': 4,
+    'embed_dims': 16,
+    'num_layers': 2,
+    'num_heads': 2,
+    'mlp_ratio': 2,
+    'out_indices': (0, 1),
+    'init_values': 0.1,
+}
+LAYERS = {'num_layers': 2, 'decay_rate': 0.5, 'decay_type': 'layer_wise'}
+
+
+@pytest.mark.parametrize(
+    ('inner', 'settings'),
+    [
+        ('LearningRateDecayOptimizerConstructor', LAYERS),
+        ('LayerDecayOptimizerConstructor', {'num_layers': 2, 'layer_decay_rate': 0.5}),
+        (LearningRateDecayOptimizerConstructor, LAYERS),
+    ],
+)
+def test_layer_wise_rates_reach_the_layers_of_the_student(inner, settings):
+    """As MMSegmentation sets them for the segmentor alone."""
+    config = toy.dlc()
+    config['segmentor']['backbone'] = BEIT
+    config['segmentor']['decode_head'].in_channels = 16
+    model = MODELS.build(config)
+    wrapper = {'optimizer': {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.1}}
+    ours = groups(model, {**wrapper, 'paramwise_cfg': {'constructor': inner, **settings}}, CONSTRUCTOR)
+    plain = groups(model.student, {**wrapper, 'paramwise_cfg': settings}, inner)
+    assert ours == {f'student.{name}': values for name, values in plain.items()}
+    assert len({values['lr'] for values in ours.values()}) == 4  # embedding, two layers, head
+    assert ours['student.backbone.layers.0.attn.qkv.weight']['lr'] == pytest.approx(2.5e-4)
+
+
+def test_another_constructor_is_not_given_half_a_model(model):
+    model.extra = torch.nn.Linear(2, 2)
+    settings = {'constructor': 'DefaultOptimWrapperConstructor', 'bias_lr_mult': 2.0}
+    try:
+        with pytest.raises(ValueError, match='beside the student'):
+            groups(model, {'optimizer': {'type': 'SGD', 'lr': 0.1}, 'paramwise_cfg': settings}, CONSTRUCTOR)
+    finally:
+        del model.extra

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def field_fault(
     """A fault that is one value of the config."""
 
     def inject(root: Path, config: Config) -> None:
-        config.merge_from_dict({path: value(root) if callable(value) else value})
+        config.merge_from_dict({path: value(root) if callable(value) else deepcopy(value)})  # which takes out _delete_
 
     FAULTS.append(Fault(name, inject, where or path, words, severity, alone=alone))
 

@@ -103,3 +103,33 @@ field_fault('matrix that never learns', 'model.transition.warmup_iterations', 10
 @fault('one dataset for a model of pairs', DATA, 'gives no pairs, DLCSegmentor takes them', 'PairedDomainDataset')
 def _(root: Path, config: Config) -> None:
     config.train_dataloader.dataset = config.train_dataloader.dataset.source
+
+
+def _by_layer(kind: object, **settings: object) -> dict[str, object]:
+    optimizer = {'type': 'AdamW', 'lr': 1e-3}
+    return {'_delete_': True, 'optimizer': optimizer, 'constructor': kind, 'paramwise_cfg': dict(settings)}
+
+
+for _constructor in ('LearningRateDecayOptimizerConstructor', 'LayerDecayOptimizerConstructor'):
+    field_fault(
+        f'layers of the backbone of a plain segmentor, {_constructor}',
+        'optim_wrapper',
+        _by_layer(_constructor, num_layers=2, decay_rate=0.5),
+        f'{_constructor} looks for the backbone',
+        "'StudentOptimWrapperConstructor'",
+        f'paramwise_cfg.constructor to {_constructor!r}',
+        where='optim_wrapper.constructor',
+    )
+field_fault(
+    'layers of a backbone that has none',
+    'optim_wrapper',
+    _by_layer(
+        'StudentOptimWrapperConstructor', constructor='LearningRateDecayOptimizerConstructor', num_layers=2,
+        decay_rate=0.5,
+    ),
+    'does not build (NotImplementedError',
+    where='optim_wrapper',
+)  # fmt: skip
+field_fault('misspelt optimizer', 'optim_wrapper.optimizer.type', 'AdamV', "'AdamV' is not registered", 'may be meant')
+field_fault('unknown argument of the optimizer', 'optim_wrapper.optimizer.lrr', 1.0, "'lrr", where='optim_wrapper')
+field_fault('unknown constructor', 'optim_wrapper.constructor', 'Nobody', "'Nobody' is not registered")

@@ -185,3 +185,163 @@ def _(root: Path, config: Config) -> None:
 @fault('no checkpoint', 'default_hooks.checkpoint.interval', 'no checkpoint is ever written', 'lower it')
 def _(root: Path, config: Config) -> None:
     config.merge_from_dict({'default_hooks.checkpoint': {'interval': 50, 'save_last': False}})
+
+
+field_fault(
+    'epochs of a sampler that never ends',
+    'train_cfg',
+    {'_delete_': True, 'type': 'EpochBasedTrainLoop', 'max_epochs': 2, 'val_interval': 1},
+    'PairedDomainSampler never ends',
+    'IterBasedTrainLoop',
+    where='train_cfg',
+)
+field_fault(
+    'epochs without a type',
+    'train_cfg',
+    {'_delete_': True, 'by_epoch': True, 'max_epochs': 2},
+    'PairedDomainSampler never ends',
+    'IterBasedTrainLoop',
+    where='train_cfg',
+)
+
+
+@fault('epochs of the endless sampler of MMEngine', 'train_cfg', 'InfiniteSampler never ends', alone=False)
+def _(root: Path, config: Config) -> None:
+    loop = {'_delete_': True, 'type': 'mmengine.EpochBasedTrainLoop', 'max_epochs': 2}
+    config.merge_from_dict({'train_cfg': loop, 'train_dataloader.sampler.type': 'mmengine.InfiniteSampler'})
+
+
+for _loader in ('val_dataloader', 'test_dataloader'):
+    field_fault(
+        f'endless {_loader}',
+        f'{_loader}.sampler',
+        {'_delete_': True, 'type': 'InfiniteSampler'},
+        'InfiniteSampler never ends',
+        'DefaultSampler',
+    )
+for _loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+    field_fault(
+        f'persistent workers without workers in {_loader}',
+        f'{_loader}.persistent_workers',
+        True,
+        'needs worker processes, num_workers is 0',
+        'set it to False, or set num_workers to at least 1',
+    )
+field_fault('prefetching without workers', 'val_dataloader.prefetch_factor', 4, 'num_workers is 0', 'leave it out')
+field_fault('time limit without workers', 'val_dataloader.timeout', 30, 'num_workers is 0', 'leave it out')
+field_fault(
+    'shuffling beside a sampler', 'train_dataloader.shuffle', True, 'sampler option is mutually exclusive',
+    where='train_dataloader',
+)  # fmt: skip
+field_fault(
+    'unknown argument of a loader', 'val_dataloader.num_worker', 2, "'num_worker", 'DataLoader', where='val_dataloader'
+)
+
+
+@fault('no sampler', 'train_dataloader.sampler', 'is missing', "'PairedDomainSampler'")
+def _(root: Path, config: Config) -> None:
+    del config.train_dataloader['sampler']
+
+
+field_fault('argument of the other loop', 'train_cfg.max_epochs', 9, 'no argument of IterBasedTrainLoop', 'remove it')
+field_fault('loop twice', 'train_cfg.by_epoch', False, 'has both type and by_epoch', where='train_cfg')
+field_fault('unknown loop', 'train_cfg.type', 'IterLoop', "'IterLoop' is not registered", "'IterBasedTrainLoop'")
+field_fault(
+    'checkpoints by epoch',
+    'default_hooks.checkpoint.by_epoch',
+    True,
+    'no checkpoint is written before the end',
+    'False',
+)
+
+
+@fault('checkpoints by epoch unless told otherwise', 'default_hooks.checkpoint.by_epoch', 'before the end', 'False')
+def _(root: Path, config: Config) -> None:
+    del config.default_hooks.checkpoint['by_epoch']
+
+
+field_fault(
+    'rates by epoch', 'param_scheduler.0.by_epoch', True, 'PolyLR counts epochs', 'never step', 'set it to False'
+)
+
+
+@fault('rates by epoch unless told otherwise', 'param_scheduler.1.by_epoch', 'LinearLR counts epochs', 'never step')
+def _(root: Path, config: Config) -> None:
+    config.param_scheduler.append({'type': 'LinearLR', 'start_factor': 1e-3, 'begin': 0, 'end': 1})
+
+
+field_fault(
+    'log by epoch',
+    'log_processor',
+    {'_delete_': True},
+    'remaining time are logged wrong',
+    where='log_processor.by_epoch',
+    severity='warning',
+)
+field_fault(
+    'validations at one point',
+    'default_hooks.logger',
+    {'_delete_': True, 'type': 'LoggerHook'},
+    'all validations are drawn at one point',
+    where='default_hooks.logger.log_metric_by_epoch',
+    severity='warning',
+)
+field_fault(
+    'profiler by epoch',
+    'custom_hooks',
+    [{'type': 'ProfilerHook'}],
+    'acts once, at the end',
+    where='custom_hooks.0.by_epoch',
+    severity='warning',
+)
+field_fault(
+    'average that never begins',
+    'custom_hooks',
+    [{'type': 'EMAHook', 'begin_epoch': 3}],
+    '3 is never reached',
+    'begin_iter',
+    where='custom_hooks.0.begin_epoch',
+    severity='warning',
+)
+field_fault('validation begun too late', 'train_cfg.val_begin', 3, 'never validates', 'lower it', severity='warning')
+
+
+@fault(
+    'validation at every iteration', 'train_cfg.val_interval', 'validates 4000 times', 'as in 400', severity='warning'
+)
+def _(root: Path, config: Config) -> None:
+    config.merge_from_dict({'train_cfg.max_iters': 4000, 'param_scheduler.0.end': 4000, 'train_cfg.val_interval': 1})
+    config.model.transition.total_iterations = 4000
+    config.default_hooks.checkpoint.interval = 400
+
+
+def _epochs(config: Config, schedule: dict[str, Any]) -> None:
+    """A loop of two epochs whose sampler ends, with validation and checkpoints by epoch."""
+    config.merge_from_dict({
+        'train_cfg': {'_delete_': True, 'type': 'EpochBasedTrainLoop', 'max_epochs': 2, 'val_interval': 1},
+        'train_dataloader.sampler': {'_delete_': True, 'type': 'DefaultSampler', 'shuffle': True},
+        'default_hooks.checkpoint.by_epoch': True,
+        'param_scheduler': [{'type': 'PolyLR', **schedule}],
+    })  # fmt: skip
+
+
+@fault('epochs counted as iterations', 'param_scheduler', 'ends at iteration 2', severity='warning', alone=False)
+def _(root: Path, config: Config) -> None:
+    _epochs(config, {'end': 2, 'by_epoch': False})
+
+
+@fault(
+    'iterations counted as epochs', 'param_scheduler', 'ends at 4000, training at 2', severity='warning', alone=False
+)
+def _(root: Path, config: Config) -> None:
+    _epochs(config, {'end': 4000})
+
+
+field_fault(
+    'schedule that ends before it begins',
+    'param_scheduler.0.begin',
+    9,
+    'does not build (end should be larger',
+    where='param_scheduler.0',
+)
+field_fault('unknown argument of a schedule', 'param_scheduler.0.powr', 1.0, "'powr", where='param_scheduler.0')
