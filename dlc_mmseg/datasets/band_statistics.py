@@ -1,19 +1,11 @@
-"""Mean and variance of each band over pixels with data: found once per image, kept as one JSON file beside the images.
+"""Mean and variance of each band over pixels with data: found once per image, kept beside the images.
 
-The file ``<image folder>/band_statistics.json`` reads::
-
-    {"format": "dlc_mmseg band statistics", "version": 1, "loading": "<the loader with its settings>",
-     "files": {"<name relative to the folder>": {"bytes": .., "modified": .., "pixels": ..,
-                                                 "mean": [..], "variance": [..]}}}
-
-``modified`` is the file's time of modification in nanoseconds. Channels are in the order in which the loader delivers
-them.
+The file is ``<image folder>/band_statistics.json`` (see `dlc_mmseg.files.remembered`); its entries hold ``pixels``,
+``mean`` and ``variance``, channels in the order in which the loader delivers them.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,15 +17,12 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
-from dlc_mmseg.datasets.image_loading import load_image
+from dlc_mmseg.datasets.image_loading import described_loading, load_image
 from dlc_mmseg.datasets.nesting import leaf_datasets
 from dlc_mmseg.errors import UserError
-from dlc_mmseg.files.atomic_writing import write_atomically
+from dlc_mmseg.files.remembered import remembered, stamp_of
 
 BAND_STATISTICS_FILE_NAME = 'band_statistics.json'
-_FORMAT = 'dlc_mmseg band statistics'
-_VERSION = 1
-_ANYONE_WRITES = 0o222
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Shows progress: passes on items, given what is done to them and how many there are."""
 
@@ -196,21 +185,21 @@ def _of_folder(
     folder: Path, infos: Mapping[str, Mapping[str, Any]], steps: Sequence[Any], workers: int, track: Track | None
 ) -> dict[str, BandMoments]:
     """Moments by file name."""
-    cache, loading = folder / BAND_STATISTICS_FILE_NAME, _loading(steps)
-    known = _read(cache, loading)
-    stamps = {name: _stamp(folder / name) for name in infos}
-    found = {name: known[name][1] for name, stamp in stamps.items() if name in known and known[name][0] == stamp}
-    missing = [name for name in infos if name not in found]
-    if not missing:
-        return found
-    print_log(f'Reading {len(missing)} images in {folder} for band statistics', logger='current')
-    with ThreadPoolExecutor(workers) as pool, isolated_randomness(0, 0):
-        parts: Iterable[BandMoments] = pool.map(lambda name: _moments_of(steps, infos[name]), missing)
-        parts = track(parts, f'reading {folder}', len(missing)) if track else parts
-        found.update(zip(missing, parts, strict=True))
-    kept = {name: entry for name, entry in known.items() if (folder / name).is_file()}
-    _write(cache, loading, kept | {name: (stamp, found[name]) for name, stamp in stamps.items()})
-    return found
+
+    def find(missing: list[str]) -> Iterable[dict[str, Any]]:
+        print_log(f'Reading {len(missing)} images in {folder} for band statistics', logger='current')
+        with ThreadPoolExecutor(workers) as pool, isolated_randomness(0, 0):
+            parts: Iterable[BandMoments] = pool.map(lambda name: _moments_of(steps, infos[name]), missing)
+            parts = track(parts, f'reading {folder}', len(missing)) if track else parts
+            yield from (part._asdict() for part in parts)
+
+    stamps = {name: stamp_of(folder / name) for name in infos}
+    cache, loading = folder / BAND_STATISTICS_FILE_NAME, described_loading(steps)
+    entries = remembered(cache, 'dlc_mmseg band statistics', 1, loading, stamps, find)
+    return {
+        name: BandMoments(entry['pixels'], tuple(entry['mean']), tuple(entry['variance']))
+        for name, entry in entries.items()
+    }
 
 
 def _moments_of(steps: Sequence[Any], info: Mapping[str, Any]) -> BandMoments:
@@ -227,53 +216,3 @@ def _moments_of(steps: Sequence[Any], info: Mapping[str, Any]) -> BandMoments:
     finite = np.isfinite(loaded.image).all(-1) if loaded.image.dtype.kind == 'f' else None
     nodata = loaded.nodata if finite is None else ~finite if loaded.nodata is None else loaded.nodata | ~finite
     return band_moments(loaded.image, nodata)
-
-
-def _loading(steps: Sequence[Any]) -> str:
-    return ' '.join(repr(steps[0]).split()) if len(steps) else ''
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise UserError(path, f'cannot be read ({error.strerror})', 'restore the file') from error
-    return status.st_size, status.st_mtime_ns
-
-
-def _read(cache: Path, loading: str) -> dict[str, tuple[tuple[int, int], BandMoments]]:
-    """What a file knows; nothing if it is damaged, of another version or of another way of loading."""
-    try:
-        content = json.loads(cache.read_text(encoding='utf-8'))
-        if (content['format'], content['version'], content['loading']) != (_FORMAT, _VERSION, loading):
-            return {}
-        return {
-            str(name): (
-                (int(entry['bytes']), int(entry['modified'])),
-                BandMoments(int(entry['pixels']), *(tuple(map(float, entry[key])) for key in ('mean', 'variance'))),
-            )
-            for name, entry in content['files'].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _write(cache: Path, loading: str, entries: Mapping[str, tuple[tuple[int, int], BandMoments]]) -> None:
-    files = {
-        name: {
-            'bytes': stamp[0],
-            'modified': stamp[1],
-            'pixels': int(moments.pixels),
-            'mean': moments.mean,
-            'variance': moments.variance,
-        }
-        for name, (stamp, moments) in sorted(entries.items())
-    }
-    content = {'format': _FORMAT, 'version': _VERSION, 'loading': loading, 'files': files}
-    try:
-        if not cache.parent.stat().st_mode & _ANYONE_WRITES:  # root could, but is not meant to
-            raise PermissionError('folder is read-only')
-        write_atomically(cache, json.dumps(content, ensure_ascii=False).encode())
-    except OSError as error:
-        what = f'band statistics cannot be kept ({error.strerror or error}) and are found at every start'
-        print_log(f'{cache}: {what}', logger='current', level=logging.WARNING)

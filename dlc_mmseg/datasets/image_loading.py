@@ -45,3 +45,12 @@ def load_image(steps: Sequence[Any], info: Mapping[str, Any]) -> LoadedImage | N
             nodata = results.get(NODATA_MAP)
             return LoadedImage(image, None if nodata is None else nodata > 0, step)
     return None
+
+
+def described_loading(steps: Sequence[Any]) -> str:
+    """The first step of a pipeline with its settings, on one line; what it loads is known by that.
+
+    Args:
+        steps: Its transforms, built.
+    """
+    return ' '.join(repr(steps[0]).split()) if len(steps) else ''

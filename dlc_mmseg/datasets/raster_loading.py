@@ -123,6 +123,15 @@ class LoadRasterFromFile(BaseTransform):
         image = raster.image[..., ::-1] if raster.image.shape[2] == 3 else raster.image
         return Raster(image, raster.nodata)
 
+    def may_lack_data(self, path: str) -> bool:
+        """Whether a file can hold pixels without data, by its kind: most pictures cannot, and need not be read for it.
+
+        Args:
+            path: The file.
+        """
+        kind = '' if '://' in path else picture_kind(_first_bytes(path))
+        return kind != 'plain' or self.reading.nodata not in ('file', None)
+
     def _picture(self, path: str, content: bytes, *, with_alpha: bool) -> Raster:
         reading = self.reading
         try:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from dlc_mmseg.datasets.class_statistics import count_tile, load_class_statistics
 from dlc_mmseg.datasets.domain import missing_files
+from dlc_mmseg.datasets.image_loading import described_loading
 from dlc_mmseg.datasets.label_encoding import check_label_values, class_counts, zero_based_label_hint
 from dlc_mmseg.datasets.nesting import leaf_datasets
+from dlc_mmseg.datasets.nodata_labels import without_nodata
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.statistics_file import TileStatistics
 from dlc_mmseg.functional.spread import spread_indices
@@ -77,7 +79,11 @@ def count_source(dataset: Any, statistics: str | None = None) -> list[LabelledTi
     if statistics is not None and len(names) > 1:
         raise UserError(statistics, f'one statistics file cannot serve {len(names)} label folders', 'leave it out')
     known = {folder: load_class_statistics(folder, names[folder], path=statistics) for folder in names}
-    return [LabelledTile(info, known[folder][name]) for info, (folder, name) in zip(infos, places, strict=True)]
+    tiles = [known[folder][name] for folder, name in places]
+    leaves = list(leaf_datasets(dataset))
+    if len(leaves) == 1 or len({described_loading(leaf.pipeline.transforms) for leaf in leaves}) == 1:
+        tiles = without_nodata(infos, tiles, leaves[0].pipeline.transforms)
+    return [LabelledTile(info, tile) for info, tile in zip(infos, tiles, strict=True)]
 
 
 def count_sample(dataset: Any, number: int) -> list[LabelledTile]:

@@ -17,6 +17,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from PIL import Image
+from rasters import write_raster
 from tiny_domains import AUGMENT, CLASSES, PACK, PALETTE, dataset_config, write_domain
 from torch import nn
 
@@ -589,3 +590,23 @@ def test_many_classes_leave_the_table_to_the_picture():
     lines = describe(many, estimate_noise(many), [f'class {index}' for index in range(20)])
     assert any('20 classes: see the picture' in line for line in lines)
     assert max(map(len, lines)) < 120
+
+
+@pytest.mark.parametrize('wrapped', [False, True])
+@pytest.mark.parametrize('num_points', [0, 50])
+def test_pixels_without_data_are_left_out(tmp_path, wrapped, num_points):
+    from mmseg.registry import DATASETS
+
+    image = np.random.default_rng(0).integers(1, 255, (16, 16, 3)).astype(np.uint8)
+    image[:10] = 0
+    write_raster(tmp_path / 'img/a.tif', image, nodata=0, photometric='RGB')
+    (tmp_path / 'lbl').mkdir()
+    Image.fromarray(np.ones((16, 16), np.uint8)).save(tmp_path / 'lbl/a.png')
+    steps = [{'type': 'LoadRasterFromFile'}, {'type': 'LoadAnnotations'}, {'type': 'PackRasterInputs'}]
+    dataset = DATASETS.build(dataset_config(tmp_path, img_suffix='.tif', pipeline=steps, test_mode=True))
+    model = MODELS.build(toy.dlc() if wrapped else plain_model()).eval()
+    points = collect_points(model, dataset, num_points=num_points)
+    assert int(points.pixels.sum()) == 96
+    assert int(points.counts.sum()) == 96
+    assert float(points.expected.sum()) == pytest.approx(96, rel=1e-4)
+    assert len(points.labels) <= 6 * 8  # cells of a grid of stride 2 or coarser

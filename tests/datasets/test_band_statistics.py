@@ -18,6 +18,7 @@ from dlc_mmseg.datasets.band_statistics import (
     shared_statistics,
 )
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files import remembered
 
 
 def images(number: int, bands: int = 4, dtype: str = 'float64') -> list[np.ndarray]:
@@ -120,7 +121,7 @@ def test_damaged_files_are_replaced(tiles, content):
 
 def test_a_folder_that_cannot_be_written_is_said_so(tiles, monkeypatch):
     messages = []
-    monkeypatch.setattr(module, 'print_log', lambda text, **_: messages.append(text))
+    monkeypatch.setattr(remembered, 'print_log', lambda text, **_: messages.append(text))
     tiles.chmod(0o555)
     try:
         load_band_moments(infos(tiles), [LoadRasterFromFile()])

@@ -18,6 +18,7 @@ from dlc_mmseg.functional.confusion import confusion_counts, expected_confusion,
 from dlc_mmseg.functional.consensus import nearest_neighbours
 from dlc_mmseg.functional.spread import spread_indices
 from dlc_mmseg.functional.transition_estimation import estimate_transition_matrix
+from dlc_mmseg.models.nodata import nodata_of
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 from dlc_mmseg.models.stored_labels import label_map
 from dlc_mmseg.models.stored_scores import Scores, probabilities, stored_scores
@@ -226,21 +227,25 @@ class _Counts(NamedTuple):
 
 
 def _count(sample: SegDataSample, kind: Scores) -> _Counts:
-    """Count an image, on the CPU."""
-    expected = _expected(sample.get('seg_logits').get('data'), sample.get('pred_sem_seg').get('data'), kind)
-    classes, predicted = len(expected), label_map(sample, 'pred_sem_seg')
+    """Count an image, on the CPU, but for pixels without data."""
+    predicted = label_map(sample, 'pred_sem_seg')
+    nodata = nodata_of(sample, predicted.shape).cpu()
+    scores = sample.get('seg_logits').get('data')
+    expected = _expected(scores, predicted.to(scores.device), ~nodata.to(scores.device), kind)
+    classes = len(expected)
     confusion = torch.zeros(classes, classes, dtype=torch.long)
     if 'gt_sem_seg' in sample:
-        confusion = confusion_counts(label_map(sample, 'gt_sem_seg'), predicted, classes)
-    return _Counts(confusion, expected, torch.bincount(predicted.flatten(), minlength=classes))
+        confusion = confusion_counts(label_map(sample, 'gt_sem_seg')[~nodata], predicted[~nodata], classes)
+    return _Counts(confusion, expected, torch.bincount(predicted[~nodata], minlength=classes))
 
 
-def _expected(scores: Tensor, predicted: Tensor, kind: Scores) -> Tensor:
-    """Confusion that the model expects, (K, K), float64, of what it stored: scores (K, H, W) and labels (1, H, W)."""
+def _expected(scores: Tensor, predicted: Tensor, valid: Tensor, kind: Scores) -> Tensor:
+    """Confusion that the model expects, (K, K), float64, of what it stored: scores (K, H, W) and labels (H, W)."""
     total = torch.zeros((), dtype=torch.float64)
-    for part, labels in zip(torch.split(scores, _STRIP, 1), torch.split(predicted, _STRIP, 1), strict=True):
-        probs, everywhere = probabilities(part, kind).unsqueeze(0), torch.ones_like(labels, dtype=torch.bool)
-        total = total + expected_confusion(probs, labels, everywhere).cpu().double()
+    strips = zip(*(torch.split(whole, _STRIP, -2) for whole in (scores, predicted, valid)), strict=True)
+    for part, labels, mask in strips:
+        probs = probabilities(part, kind).unsqueeze(0)
+        total = total + expected_confusion(probs, labels[None], mask[None]).cpu().double()
     return total
 
 

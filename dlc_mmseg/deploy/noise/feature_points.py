@@ -51,7 +51,7 @@ def segment_with_points(
     """Segment an image as the network's ``test_cfg`` says and draw points from its backbone's features.
 
     Every cell of the feature map may be drawn once; where windows overlap, by the first one only, because the same
-    place twice would be its own nearest neighbour. Padding is left out.
+    place twice would be its own nearest neighbour. Padding and pixels without data are left out.
 
     Args:
         network: The segmentor, in evaluation mode.
@@ -71,6 +71,9 @@ def segment_with_points(
     free = torch.zeros(size, dtype=torch.bool)
     content = _content(size, sample)
     free[content.slices] = True
+    if 'nodata_map' in sample:
+        nodata = sample.get('nodata_map').get('data')[0].cpu()
+        free[: nodata.shape[0], : nodata.shape[1]] &= ~nodata
     canvas = WindowCanvas(1, network.out_channels, size, dtype=inputs.dtype, device=inputs.device)
     points: list[FeaturePoints] = []
     for box in _windows(network, size):

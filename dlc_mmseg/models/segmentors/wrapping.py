@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.base import BaseSegmentor
-from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from dlc_mmseg.models.nodata import nodata_of
 from dlc_mmseg.models.segmentors.feature_format import FeatureFormat, convert_features
 from dlc_mmseg.models.segmentors.head_logits import check_segmentor
 from dlc_mmseg.models.segmentors.loading import accept_plain_checkpoint, keep_whole_state
@@ -98,10 +98,8 @@ class WrappingSegmentor(BaseSegmentor):
         samples = list(self.inference_network.predict(inputs, data_samples))
         for sample in samples:
             if 'nodata_map' in sample:
-                labels, nodata = sample.pred_sem_seg.get('data'), sample.get('nodata_map').get('data')
-                if nodata.shape != labels.shape:  # the image was resized, its labels are as large as the file
-                    nodata = resize(nodata[None].float(), size=labels.shape[1:])[0] > 0
-                sample.pred_sem_seg.set_field(labels.masked_fill(nodata, 255), 'data')
+                labels = sample.pred_sem_seg.get('data')
+                sample.pred_sem_seg.set_field(labels.masked_fill(nodata_of(sample, labels.shape[1:]), 255), 'data')
         return samples
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]  # bool in mmseg
