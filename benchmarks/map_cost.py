@@ -2,8 +2,8 @@
 
     python benchmarks/map_cost.py CONFIG CHECKPOINT --image scene.tif [--sizes 2000 6000 20000] [--seam]
 
-Images of the sizes are made of mirrored copies of ``--image``; each is mapped in a process of its own. Time is that of the
-processor, over all threads, on a CPU: other work on the machine does not count.
+Images of the sizes are made of mirrored copies of ``--image``; each is mapped in a process of its own. Time on
+a CPU is that of the processor, over all threads: other work on the machine does not count.
 """
 
 from __future__ import annotations
