@@ -164,7 +164,9 @@ def _line(result: MapResult) -> str:
     largest = sorted(result.areas, key=lambda row: -row.share)[:3]
     shares = ', '.join(f'{row.name} {row.share:.1%}' for row in largest if row.pixels)
     known = [row.square_metres for row in result.areas if row.square_metres is not None]
-    area = f' of {sum(known) / 1e6:.6g} km²' if known else ''
+    square_metres = sum(known)
+    area = f'{square_metres / 1e6:.4g} km²' if square_metres >= 1e5 else f'{square_metres:.4g} m²'
+    area = f' of {area}' if known else ''
     time = remaining(result.seconds) if result.seconds >= 60 else f'{result.seconds:.1f} s'
     return f'{result.job.map}: {shares or "no data"}{area} ({time})'
 
