@@ -72,7 +72,8 @@ def test_sdist_holds_what_building_and_testing_need(dist):
 def test_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    expected = {f'dlc_mmseg/{name}' for name in sources('dlc_mmseg')}
+    expected = {'dlc_mmseg_cli.py', *(f'dlc_mmseg/{name}' for name in sources('dlc_mmseg'))}
+    expected |= {path.relative_to(ROOT).as_posix() for path in (ROOT / 'dlc_mmseg').rglob('*.j2')}
     expected |= {f'dlc_mmseg/configs/{name}' for name in sources('configs', everything=True)}
     info = f'dlc_mmseg-{__version__}.dist-info/'
     assert {name for name in names if not name.startswith(info)} == expected | {'dlc_mmseg/py.typed'}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import io
 import os
 import signal
 from types import SimpleNamespace
@@ -44,7 +45,7 @@ def die_while_writing():
                 return HalfWritten(file)
         return file
 
-    builtins.open = deadly
+    builtins.open = io.open = deadly  # pathlib calls the latter
 
 
 class HalfWritten:
@@ -58,6 +59,9 @@ class HalfWritten:
 
     def __exit__(self, *_):
         self.file.close()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
 
     def write(self, content):
         self.file.write(bytes(content)[: len(content) // 2])
