@@ -67,18 +67,9 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(args.inputs[0], what, 'give no other arguments')
         domains = _of_config(args.inputs[0])
     else:
-        loader = LoadRasterFromFile(**_checked(options))
+        loader = LoadRasterFromFile(**options)  # type: ignore[arg-type]
         domains = {str(folder): _of_folder(folder, args.suffix, loader) for folder in args.inputs}
     _print(domains)
-
-
-def _checked(options: dict[str, object]) -> dict[str, Any]:
-    try:
-        LoadRasterFromFile(**options)  # type: ignore[arg-type]
-    except ValueError as error:
-        what, _, remedy = str(error).partition(': ')
-        raise UserError('options', what, remedy) from error
-    return options
 
 
 def _of_config(path: Path) -> dict[str, BandMoments]:

@@ -82,17 +82,13 @@ def _write_onnx(args: argparse.Namespace, config: Config, network: Network) -> N
     slides = window.get('mode') == 'slide'
     size, stride = (max(window[name]) for name in ('crop_size', 'stride')) if slides else (_TILE, _TILE // 2)
     resolution = args.resolution if args.resolution is not None else _resolution(config)
-    try:
-        options = OnnxOptions(
-            tile_size=args.tile_size if args.tile_size is not None else size,
-            overlap=1 - stride / size,
-            normalise=args.normalise,
-            softmax=args.softmax,
-            resolution=resolution,
-        )
-    except ValueError as error:
-        name, _, remedy = str(error).partition(': ')
-        raise UserError(None, name, remedy) from error
+    options = OnnxOptions(
+        tile_size=args.tile_size if args.tile_size is not None else size,
+        overlap=1 - stride / size,
+        normalise=args.normalise,
+        softmax=args.softmax,
+        resolution=resolution,
+    )
     difference = export_onnx(network, args.out, options)
     side = options.tile_size
     print(f'{args.out}: {_size(args.out.stat().st_size)}, takes images of {side} x {side} px')

@@ -58,15 +58,16 @@ class RasterReading:
         if self.bands is not None:
             wrong = [band for band in self.bands if not isinstance(band, int) or band < 1]
             if wrong or not len(self.bands):
-                raise ValueError(f'bands is {self.bands}: give the numbers of bands, the first being 1')
+                raise UserError(None, f'bands is {self.bands}', 'give the numbers of bands, the first being 1')
         for name, value in (('scale', self.scale), ('nodata', self.nodata)):
             if isinstance(value, str):
                 if value != 'file':
-                    raise ValueError(f"{name} is {value!r}: give a number, one per band, 'file' or None")
+                    raise UserError(None, f'{name} is {value!r}', "give a number, one per band, 'file' or None")
             elif isinstance(value, Sequence) and self.bands is not None and len(value) != len(self.bands):
-                raise ValueError(f'{name} has {len(value)} values for {len(self.bands)} bands: give one per band')
+                what = f'{name} has {len(value)} values for {len(self.bands)} bands'
+                raise UserError(None, what, 'give one per band')
         if self.nodata_in not in ('auto', 'any', 'all'):
-            raise ValueError(f"nodata_in is {self.nodata_in!r}: choose 'auto', 'any' or 'all'")
+            raise UserError(None, f'nodata_in is {self.nodata_in!r}', "choose 'auto', 'any' or 'all'")
 
     def read(self, file: Any, window: Any = None) -> Raster:
         """Read an open raster.

@@ -47,11 +47,11 @@ class OnnxOptions:
 
     def __post_init__(self) -> None:
         if self.tile_size < 1:
-            raise ValueError(f'tile_size is {self.tile_size}: give a number of pixels >= 1')
+            raise UserError(None, f'tile_size is {self.tile_size}', 'give a number of pixels >= 1')
         if not 0 <= self.overlap < 1:
-            raise ValueError(f'overlap is {self.overlap}: give a share in [0, 1)')
+            raise UserError(None, f'overlap is {self.overlap}', 'give a share in [0, 1)')
         if self.resolution is not None and not self.resolution > 0:
-            raise ValueError(f'resolution is {self.resolution}: give centimetres per pixel > 0, or None')
+            raise UserError(None, f'resolution is {self.resolution}', 'give centimetres per pixel > 0, or None')
 
 
 class OnnxNetwork(nn.Module):

@@ -57,9 +57,8 @@ def configured_reading(config: Config, options: Mapping[str, Any]) -> ImageReadi
     settings = {name: step[name] for name in ('bands', 'scale', 'nodata', 'nodata_in') if name in step}
     try:
         raster = RasterReading(**{**(settings if kind == 'LoadRasterFromFile' else {}), **options})
-    except (TypeError, ValueError) as error:
-        what, _, remedy = str(error).partition(': ')
-        raise UserError('bands, scale, nodata', what, remedy) from error
+    except UserError as error:
+        raise UserError('bands, scale, nodata', error.what, error.remedy) from error
     colours: Colours = 'stored'
     if kind == 'LoadImageFromFile' and 'bands' not in options:
         flag = str(step.get('color_type', 'color'))
