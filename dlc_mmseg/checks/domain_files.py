@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS, METRICS
 
 from dlc_mmseg.checks.causes import reason, remedy
@@ -236,13 +237,20 @@ def _infos(domain: Domain, report: Report) -> list[dict[str, Any]]:
     dataset = domain.dataset
     try:
         dataset.full_init()
-        infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+        infos = _entries(dataset)
     except Exception as error:  # noqa: BLE001, anything a dataset class may raise on what it finds
         report.error(domain.name, f'cannot be listed ({one_line(error)})', 'correct this dataset in the config')
         return []
     if not infos:
         _empty(domain, report)
     return [info for info in infos if 'img_path' in info]
+
+
+def _entries(dataset: Any) -> list[dict[str, Any]]:
+    """What a dataset lists, to be read only: `get_data_info` copies each entry deeply."""
+    if getattr(type(dataset), 'get_data_info', None) is BaseDataset.get_data_info and not dataset.serialize_data:
+        return list(dataset.data_list)
+    return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 
 def _empty(domain: Domain, report: Report) -> None:

@@ -80,8 +80,9 @@ def _colours(path: str, limit: int) -> int | None:
 
 
 def _check_paths(domain: Domain, source: Sequence[Tile], report: Report) -> bool:
-    used = {_real(tile.image) for tile in source}
-    same = [tile.image for tile in domain.tiles if _real(tile.image) in used]
+    folders: dict[str, str] = {}
+    used = {_real(tile.image, folders) for tile in source}
+    same = [tile.image for tile in domain.tiles if _real(tile.image, folders) in used]
     if same:
         _report_same(domain, same, len(domain.tiles), 'is a source image too', report)
     return bool(same)
@@ -141,5 +142,11 @@ def _digest(path: str, known: dict[str, bytes]) -> bytes:
     return known[path]
 
 
-def _real(path: str) -> str:
-    return os.path.realpath(path)
+def _real(path: str, folders: dict[str, str]) -> str:
+    """Path without links; folders are followed once."""
+    if os.path.islink(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return os.path.join(folders[folder], name)

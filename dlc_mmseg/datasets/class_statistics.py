@@ -114,7 +114,7 @@ def load_class_statistics(
     known = read_class_statistics(cache) if path is not None or cache.is_file() else {}
     missing = [name for name in names if name not in known]
     written = cache.stat().st_mtime_ns if known else 0
-    stale = [name for name in names if name in known and _is_newer(ann_dir / name, written)]
+    stale = [name for name in names if name in known and _is_newer(os.path.join(ann_dir, name), written)]
     if path is not None and (missing or stale):
         fault = f'has no entry for {missing[0]}' if missing else f'is older than {stale[0]}'
         others = len(missing or stale) - 1
@@ -124,14 +124,17 @@ def load_class_statistics(
     return {name: known[name] for name in names}
 
 
-def _is_newer(tile: Path, written: int) -> bool:
-    return tile.is_file() and tile.stat().st_mtime_ns > written
+def _is_newer(tile: str, written: int) -> bool:
+    try:
+        return os.stat(tile).st_mtime_ns > written
+    except OSError:  # not there, which is found elsewhere
+        return False
 
 
 def _refresh(
     cache: Path, known: dict[str, TileStatistics], outdated: list[str], workers: int | None
 ) -> dict[str, TileStatistics]:
-    kept = {name: entry for name, entry in known.items() if (cache.parent / name).is_file()}
+    kept = {name: entry for name, entry in known.items() if os.path.isfile(os.path.join(cache.parent, name))}
     if not outdated and len(kept) == len(known):
         return known
     if outdated:

@@ -72,7 +72,8 @@ def count_source(dataset: Any, statistics: str | None = None) -> list[LabelledTi
         UserError: If a label image cannot be read, or the given file does not match the labels.
     """
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    places = [_place(info['seg_map_path'], _annotation_folders(dataset)) for info in infos]
+    folders = _annotation_folders(dataset)
+    places = [_place(info['seg_map_path'], folders) for info in infos]
     names: defaultdict[str, list[str]] = defaultdict(list)
     for folder, name in dict.fromkeys(places):
         names[folder].append(name)
@@ -140,7 +141,9 @@ def _annotation_folders(dataset: Any) -> list[str]:
 
 def _place(path: str, folders: Sequence[str]) -> tuple[str, str]:
     for folder in folders:
-        name = os.path.relpath(path, folder)
+        name = path.removeprefix(f'{folder}{os.sep}')
+        if name == path or name != os.path.normpath(name) or os.path.isabs(name):  # else the quick way is the right one
+            name = os.path.relpath(path, folder)
         if name.split(os.sep)[0] != os.pardir:
             return folder, name.replace(os.sep, '/')
     return os.path.split(path)

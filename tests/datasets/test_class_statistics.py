@@ -11,6 +11,7 @@ from PIL import Image
 
 from dlc_mmseg.datasets import class_statistics
 from dlc_mmseg.datasets.class_statistics import compute_class_statistics, count_tile, load_class_statistics
+from dlc_mmseg.datasets.source_labels import _place
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.statistics_file import (
     STATISTICS_FILE_NAME,
@@ -175,3 +176,15 @@ def test_a_given_file_must_match_and_is_never_written(ann_dir: Path, tmp_path: P
     with pytest.raises(UserError, match='missing'):
         load_class_statistics(ann_dir, ['a.png'], path=tmp_path / 'nowhere.json')
     assert path.read_bytes() == before
+
+
+def test_names_below_a_label_folder_are_relative_to_it():
+    for path, expected in [
+        ('data/lbl/a.png', ('data/lbl', 'a.png')),
+        ('data/lbl/city/a.png', ('data/lbl', 'city/a.png')),
+        ('data/lbl/./city/../a.png', ('data/lbl', 'a.png')),
+        ('data/lbl//a.png', ('data/lbl', 'a.png')),
+        ('data/lbl2/a.png', ('data/lbl2', 'a.png')),
+        ('data/lbl/../other/a.png', ('data/lbl/../other', 'a.png')),
+    ]:
+        assert _place(path, ['data/lbl']) == expected
