@@ -23,7 +23,8 @@ from dlc_mmseg.version import __version__
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ('benchmarks', 'configs', 'constraints', 'dlc_mmseg', 'tests', 'tools')
+FOLDERS = ('benchmarks', 'configs', 'constraints', 'dlc_mmseg', 'docs', 'tests', 'tools')
+OTHERS = {'dlc_mmseg/py.typed', 'dlc_mmseg/deploy/report/page.html.j2', 'dlc_mmseg_cli.py'}
 NEITHER_NOR = shutil.ignore_patterns('__pycache__', '*.py[cod]')
 
 
@@ -65,7 +66,15 @@ def test_sdist_holds_what_building_and_testing_need(dist):
         names = {name.partition('/')[2] for name in archive.getnames()}
     for folder in ('configs', 'dlc_mmseg', 'tests', 'tools'):
         assert {f'{folder}/{name}' for name in sources(folder)} <= names
-    assert {'Makefile', 'constraints/test.txt', 'model-index.yml', 'README.md'} <= names
+    assert {
+        'Makefile',
+        'constraints/test.txt',
+        'model-index.yml',
+        'README.md',
+        'CHANGELOG.md',
+        'dlc_mmseg_cli.py',
+    } <= names
+    assert {'docs/report.md'} <= names
     assert {'LICENSE', 'NOTICE', 'CITATION.cff', 'CONTRIBUTING.md'} <= names
 
 
@@ -76,7 +85,7 @@ def test_wheel_holds_the_package_and_the_configs_and_nothing_else(wheel):
     expected |= {path.relative_to(ROOT).as_posix() for path in (ROOT / 'dlc_mmseg').rglob('*.j2')}
     expected |= {f'dlc_mmseg/configs/{name}' for name in sources('configs', everything=True)}
     info = f'dlc_mmseg-{__version__}.dist-info/'
-    assert {name for name in names if not name.startswith(info)} == expected | {'dlc_mmseg/py.typed'}
+    assert {name for name in names if not name.startswith(info)} == expected | OTHERS
     assert {f'{info}licenses/LICENSE', f'{info}licenses/NOTICE', f'{info}entry_points.txt'} <= names
 
 
