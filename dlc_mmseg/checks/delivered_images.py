@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from numpy.typing import NDArray
@@ -109,8 +110,9 @@ def faults(domain: Domain, info: dict[str, Any], stored: StoredImage | None) -> 
             what = f'has {_shape(stored.values)}, {name} gives {_shape(image)}: band by band in place of pixel by pixel'
             yield Fault('shape', 'error', what, remedy)
             return
-        yield from _depth(stored, image, name, remedy)
-        yield from _bands(stored, delivered, name, remedy)
+        other = _other_remedy(stored, str(info['img_path']), delivered.loader)
+        yield from _depth(stored, image, name, remedy + other)
+        yield from _bands(stored, delivered, name, remedy, other)
     if delivered.nodata is None and stored.nodata is not None and stored.nodata.any():
         share = f'{stored.nodata.mean():.1%} of its pixels'
         what = f'holds no data in {share}, which {name} hands on as if they were measured'
@@ -130,19 +132,35 @@ def _depth(stored: StoredImage, image: NDArray[Any], name: str, remedy: str) -> 
             yield Fault('range', 'warning', what, remedy)
 
 
-def _bands(stored: StoredImage, delivered: LoadedImage, name: str, remedy: str) -> Iterator[Fault]:
+def _other_remedy(stored: StoredImage, path: str, loader: Any) -> str:
+    """OpenCV reads some files as they are if it is told to: that needs no other loader."""
+    if not isinstance(loader, LoadImageFromFile) or loader.color_type == 'unchanged':
+        return ''
+    image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype.name != stored.dtype or (1 if image.ndim == 2 else image.shape[2]) != stored.bands:
+        return ''
+    return ", or set color_type='unchanged' of LoadImageFromFile, and mean, std and in_channels to what it gives"
+
+
+def _bands(stored: StoredImage, delivered: LoadedImage, name: str, remedy: str, other: str) -> Iterator[Fault]:
     got = delivered.image.shape[2]
     grey = isinstance(delivered.loader, LoadImageFromFile) and 'grayscale' in str(delivered.loader.color_type)
-    if got >= stored.bands or grey:
+    first_thrice = stored.bands == 2 and got == 3 and isinstance(delivered.loader, LoadImageFromFile)  # OpenCV's way
+    if (got >= stored.bands and not first_thrice) or grey:
         return
-    opaque = stored.alpha and stored.bands == got + 1 and stored.nodata is not None and not stored.nodata.any()
+    opaque = (
+        stored.alpha
+        and (stored.bands == got + 1 or stored.bands == 2)
+        and stored.nodata is not None
+        and not stored.nodata.any()
+    )
     if opaque and stored.values is not None and np.unique(stored.values[..., -1]).size == 1:
         return  # the same everywhere: nothing is lost with it
     known = ', the last of which is called alpha' if stored.alpha else ''
     what = f'has {stored.bands} bands{known}, {name} gives {got}'
     colour = got == 3 and stored.bands == 4
     choice = ', with bands=[1, 2, 3] if three are wanted' if colour else ''
-    yield Fault('bands', 'warning' if got == 3 else 'error', what, remedy + choice)
+    yield Fault('bands', 'warning' if got == 3 else 'error', what, remedy + choice + other)
 
 
 def _shape(image: NDArray[Any]) -> str:

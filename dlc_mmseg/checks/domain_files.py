@@ -18,7 +18,7 @@ from dlc_mmseg.datasets.label_loading import loads_labels
 from dlc_mmseg.datasets.nesting import leaf_configs, pair_config
 from dlc_mmseg.datasets.split_file import encoding_fault, name_faults
 
-Role = Literal['source', 'target', 'validation']
+Role = Literal['source', 'target', 'validation', 'test']
 
 
 @dataclass
@@ -136,8 +136,27 @@ def image_paths(name: str, dataset: Mapping[str, Any]) -> list[str]:
     Returns:
         Their paths; none of a dataset that cannot be built or listed.
     """
-    built = [_build('validation', field_name, leaf, Report()) for field_name, leaf in leaf_configs(dataset, name)]
-    return [info['img_path'] for domain in built if domain is not None for info in _infos(domain, Report())]
+    return [tile.image for domain in unlisted_domains(name, dataset) for tile in domain.tiles]
+
+
+def unlisted_domains(name: str, dataset: Mapping[str, Any]) -> list[Domain]:
+    """Datasets that training does not read, with the tiles that exist.
+
+    Args:
+        name: Field of the config that holds them.
+        dataset: Its config; those below it come one by one.
+
+    Returns:
+        Those that can be built and listed; what is wrong with others is not reported.
+    """
+    report, domains = Report(), []
+    for field_name, leaf in leaf_configs(dataset, name):
+        with report.attempt(field_name):
+            domain = _build('test', field_name, leaf, report)
+            if domain is not None:
+                _list_tiles(domain, report)
+                domains.append(domain)
+    return domains
 
 
 def _build(role: Role, name: str, config: Mapping[str, Any], report: Report) -> Domain | None:

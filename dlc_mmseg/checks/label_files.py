@@ -73,7 +73,8 @@ def _check_orphans(domain: Domain, folder: str, report: Report) -> None:
     if not orphans:
         return
     images = str(domain.dataset.data_prefix.get('img_path') or '')
-    there = {os.path.splitext(name)[0].casefold(): name for name in sorted(os.listdir(images or '.'))}
+    names = sorted(os.listdir(images or '.')) if os.path.isdir(images or '.') else []
+    there = {os.path.splitext(name)[0].casefold(): name for name in names}
     others = [there.get(os.path.basename(path)[: -len(suffix) or None].casefold()) for path in orphans]
     named = [(path, other) for path, other in zip(orphans, others, strict=True) if other]
     what = f'label image without a {domain.role} image'
@@ -171,8 +172,36 @@ def check_values(
     number = len(domain.classes)
     if not number or not counts:
         return None
-    allowed = {*range(number), ignore_index, IGNORED}
-    strange: Counter[int] = Counter()
+    pixels, strange, files = label_pixels(domain, counts, ignore_index)
+    if files:
+        reduced = bool(getattr(domain.dataset, 'reduce_zero_label', False))
+        listed = ', '.join(map(str, sorted(strange)[:8])) + (', ...' if len(strange) > 8 else '')
+        what = f'label values {listed} are none of the {number} {domain.role} classes (reduce_zero_label={reduced})'
+        what += f'; {pixels.ignored_share}' if pixels.ignored and pixels.absent else ''
+        report.files('error', files, what, _value_remedy(files, sorted(strange), number, reduced))
+        return None
+    hint = zero_based_label_hint([({**tile.info}, statistics) for tile, statistics in counts], number)
+    if hint is not None:
+        report.warning(hint.where, hint.what, hint.remedy)
+        return None
+    return pixels if check_presence(pixels, report) else None
+
+
+def label_pixels(
+    domain: Domain, counts: list[tuple[Tile, TileStatistics]], ignore_index: int
+) -> tuple[LabelPixels, set[int], list[str]]:
+    """Pixels of each label.
+
+    Args:
+        domain: A labelled dataset.
+        counts: Tiles and their counts.
+        ignore_index: Its ignored label.
+
+    Returns:
+        The pixels, values that are no class and not ignored, and the files that hold them.
+    """
+    allowed = {*range(len(domain.classes)), ignore_index, IGNORED}
+    strange: set[int] = set()
     files: list[str] = []
     labels: Counter[int] = Counter()
     for tile, statistics in counts:
@@ -184,19 +213,7 @@ def check_values(
         if values:
             files.append(str(tile.label))
     ignored = sum(statistics.counts.get(IGNORED, 0) for _, statistics in counts)
-    pixels = LabelPixels(domain, labels, ignored, len(counts) == len(domain.tiles))
-    if files:
-        reduced = bool(getattr(domain.dataset, 'reduce_zero_label', False))
-        listed = ', '.join(map(str, sorted(strange)[:8])) + (', ...' if len(strange) > 8 else '')
-        what = f'label values {listed} are none of the {number} {domain.role} classes (reduce_zero_label={reduced})'
-        what += f'; {pixels.ignored_share}' if ignored and pixels.absent else ''
-        report.files('error', files, what, _value_remedy(files, sorted(strange), number, reduced))
-        return None
-    hint = zero_based_label_hint([({**tile.info}, statistics) for tile, statistics in counts], number)
-    if hint is not None:
-        report.warning(hint.where, hint.what, hint.remedy)
-        return None
-    return pixels if check_presence(pixels, report) else None
+    return LabelPixels(domain, labels, ignored, len(counts) == len(domain.tiles)), strange, files
 
 
 def _value_remedy(files: list[str], strange: list[int], number: int, reduced: bool) -> str:

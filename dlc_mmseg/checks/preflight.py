@@ -32,6 +32,7 @@ from dlc_mmseg.checks.pipelines import Outputs, check_pipeline, check_training_s
 from dlc_mmseg.checks.report import Report, Track, one_line, silent
 from dlc_mmseg.checks.sampling import check_settings, check_statistics, read_settings
 from dlc_mmseg.checks.schedule import check_schedule, check_shared_memory
+from dlc_mmseg.checks.tested_labels import check_test_labels
 from dlc_mmseg.checks.value_range import check_eight_bit_steps, check_value_range
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
 from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, write_class_statistics
@@ -89,6 +90,9 @@ def check_config(
             check_ignored_labels(config, domains, len(classes), report)
     with report.attempt('train_dataloader'):
         _check_data(config, domains, options, report)
+    with report.attempt('test_dataloader'):
+        validated = {str(d.dataset.data_prefix.get('seg_map_path')) for d in domains if d.role == 'validation'}
+        check_test_labels(config, validated, report, full=options.full, track=options.track)
     with report.attempt('test_evaluator'):
         check_equal_names(config, report)
     if model is None and not any(problem.where.startswith('model') for problem in report.errors):

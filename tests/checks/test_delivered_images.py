@@ -61,6 +61,7 @@ def test_lost_depth(tmp_path, monkeypatch, rasterio_there):
         ('color', 4, {'photometric': 'RGB', 'alpha': 'YES'}, 'is called alpha, LoadImageFromFile gives 3'),
         ('color', 4, {'photometric': 'RGB'}, 'has 4 bands, LoadImageFromFile gives 3'),
         ('unchanged', 3, {'interleave': 'band', 'photometric': 'MINISBLACK'}, 'has 3 bands, LoadImageFromFile gives 1'),
+        ('color', 2, {}, 'has 2 bands, LoadImageFromFile gives 3'),
         ('color', 5, {}, '(5 bands of uint8) cannot be read by LoadImageFromFile'),
     ],
 )
@@ -71,6 +72,25 @@ def test_lost_bands(tmp_path, color, bands, profile, expected):
     found = lines(config)
     assert sum(expected in line for line in found) == 3, found
     assert not any('Traceback' in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ('bands', 'dtype', 'profile', 'works'),
+    [
+        (3, 'uint16', {'photometric': 'RGB'}, True),
+        (4, 'uint8', {'photometric': 'RGB'}, True),
+        (1, 'uint16', {}, True),
+        (3, 'uint16', {'photometric': 'MINISBLACK', 'interleave': 'band'}, False),
+    ],
+)
+def test_opencv_is_offered_where_it_can_read_the_file_as_it_is(tmp_path, bands, dtype, profile, works):
+    config = replaced(tmp_path, noise(bands, dtype), **profile)
+    found = [line for line in lines(config) if 'LoadImageFromFile gives' in line]
+    assert len(found) == 3
+    assert all(("color_type='unchanged'" in line) == works for line in found)
+    for dataset in datasets(config):
+        dataset.pipeline[0] = {'type': 'LoadImageFromFile', 'color_type': 'unchanged'}
+    assert any('LoadImageFromFile gives' in line for line in lines(config)) != works  # the offer keeps its word
 
 
 def test_values_that_are_no_data(tmp_path):
