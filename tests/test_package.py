@@ -102,7 +102,7 @@ ALLOWED = {
     'checks': {'functional', 'files', 'datasets', 'checks'},
     'converters': {'functional', 'files', 'datasets', 'converters'},
     'engine': {'functional', 'files', 'models', 'datasets', 'checks', 'engine'},
-    'deploy': {'functional', 'files', 'models', 'datasets', 'engine', 'deploy'},
+    'deploy': {'functional', 'files', 'models', 'datasets', 'checks', 'engine', 'deploy'},
     'commands': {'functional', 'files', 'models', 'datasets', 'engine', 'converters', 'deploy', 'checks', 'commands'},
 }
 
