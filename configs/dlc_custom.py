@@ -25,10 +25,12 @@ mean, std = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 source_split = None
 target_split = None
 validation_split = None  # labelled target images to validate and test on; None: no labels, nothing to validate on
-# ------------------------------------------------------------------------------------------------------------------
-
 crop_size = (256, 256)
 max_iters = 4000
+# ------------------------------------------------------------------------------------------------------------------
+
+# what the fields below are made from: `dlc-mmseg check` tells of values that are changed when these are made already
+as_read = {name: value for name, value in list(globals().items()) if not name.startswith('_')}
 num_classes = len(classes)
 metainfo = dict(classes=classes, palette=palette)
 source_pipeline = [

@@ -34,6 +34,7 @@ from dlc_mmseg.checks.sampling import check_settings, check_statistics, read_set
 from dlc_mmseg.checks.schedule import check_schedule, check_shared_memory
 from dlc_mmseg.checks.tested_labels import check_test_labels
 from dlc_mmseg.checks.value_range import check_eight_bit_steps, check_value_range
+from dlc_mmseg.checks.variables import check_variables
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
 from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, write_class_statistics
 
@@ -46,11 +47,13 @@ class Options:
         full: Decode every image, count every label and read checkpoints whole, instead of all headers and a sample.
         keep_statistics: Count all source labels that rare class sampling will need, and keep the counts beside them,
             so that the dataset need not count again.
+        config_file: File that the config was read from, as `Config.filename` says.
         track: Shows progress.
     """
 
     full: bool = False
     keep_statistics: bool = False
+    config_file: str | None = None
     track: Track = silent
 
 
@@ -78,6 +81,8 @@ def check_config(
     ):
         with report.attempt(field):
             check(config, report)
+    with report.attempt('config'):
+        check_variables(config, options.config_file, report)
     domains: list[Domain] = []
     with report.attempt('train_dataloader'):
         domains = list_domains(config, report)

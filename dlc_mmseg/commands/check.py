@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     config = read_config(args.config, args.cfg_options)
     if args.work_dir or not config.get('work_dir'):
         config.work_dir = args.work_dir or str(Path('work_dirs', args.config.stem))
-    options = Options(full=not args.quick, track=progress_bar)
+    options = Options(full=not args.quick, config_file=str(args.config), track=progress_bar)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of model parts that are built: they come again in training
         report = check_config(config.to_dict(), options)

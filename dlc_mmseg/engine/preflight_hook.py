@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import shorten
 from typing import Any, Literal
 
+from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger, print_log
@@ -134,7 +135,7 @@ class PreflightHook(Hook):
         self._done = True
         outcome: list[list[Problem]] = [[]]
         if get_rank() == 0:
-            report = _try_check(runner.cfg.to_dict(), self.mode, runner.model)
+            report = _try_check(runner.cfg, self.mode, runner.model)
             outcome = [report.errors]
         broadcast_object_list(outcome)
         if outcome[0]:
@@ -183,7 +184,7 @@ class PreflightRunner(Runner):
         except Exception as error:  # anything a part may raise while it is built
             hook = (cfg.get('default_hooks') or {}).get('preflight') or {'mode': 'off'}
             mode = hook.get('mode', 'quick')
-            report = _try_check(cfg.to_dict(), mode, None) if mode != 'off' and get_rank() == 0 else Report()
+            report = _try_check(cfg, mode, None) if mode != 'off' and get_rank() == 0 else Report()
             if not any(_is_built(problem.where, cfg) for problem in report.errors):
                 raise
             first = shorten(one_line(error), 200, placeholder=' ..')
@@ -206,12 +207,12 @@ class PreflightRunner(Runner):
         return model
 
 
-def _try_check(config: Mapping[str, Any], mode: Mode, model: nn.Module | None) -> Report:
+def _try_check(config: Config, mode: Mode, model: nn.Module | None) -> Report:
     """Check and log warnings. A mistake in the checks themselves stops nothing."""
     started = time.monotonic()
-    options = Options(full=mode == 'full', keep_statistics=True)
+    options = Options(full=mode == 'full', keep_statistics=True, config_file=config.filename)
     try:
-        report = check_config(config, options, model=model)
+        report = check_config(config.to_dict(), options, model=model)
     except Exception as error:  # noqa: BLE001
         reason = f'{type(error).__name__}: {error}'
         print_log(f'Preflight gave up ({reason}); training goes on', logger='current', level=logging.WARNING)
