@@ -4,7 +4,7 @@ PYTEST_ARGS ?=
 # A folder with mmcv 2.1.0 compiled for the torch of constraints/test.txt, which nobody publishes; README says how.
 WHEELS ?= ../shared/wheels
 
-.PHONY: help test test-lowest test-openmmlab test-mmpretrain lint style types demo clean
+.PHONY: help test test-lowest test-openmmlab test-mmpretrain lint style types demo bench clean
 help:
 	@echo 'make test            run the tests, in .venv-test; PYTEST_ARGS=tests/functional takes a part of them'
 	@echo 'make test-lowest     the same with the lowest supported versions, in .venv-lowest'
@@ -13,6 +13,7 @@ help:
 	@echo 'make test-mmpretrain foundation backbones of MMPreTrain and timm, in .venv-mmpretrain (6 GB: torchvision brings CUDA)'
 	@echo 'make lint            check style and types, in .venv-test'
 	@echo 'make demo            draw, convert, train, test and compare on a drawn pair of domains, in .venv-demo'
+	@echo 'make bench           measure costs beside references in one table, in .venv-test'
 	@echo 'make clean           remove the environments and every build and cache folder'
 
 .venv-test/installed: EXTRAS := onedl,test,lint
@@ -68,6 +69,9 @@ types: .venv-test/installed
 
 demo: .venv-demo/installed
 	$(<D)/bin/python tools/run_demo.py
+
+bench: .venv-test/installed
+	OMP_NUM_THREADS=1 $(<D)/bin/python benchmarks/speed.py
 
 clean:
 	rm -rf .venv-test .venv-lowest .venv-openmmlab .venv-mmpretrain .venv-demo build dist *.egg-info

@@ -1,4 +1,4 @@
-"""Costs that bear comparison: parts that take turns in one process, and peak memory of a process of one's own."""
+"""Costs that bear comparison: parts that take turns in one process, and peak memory in a process of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,36 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from provenance import table
+
+
+class Ratio(NamedTuple):
+    """A figure of ours beside that of a reference, from one run.
+
+    Attributes:
+        what: What costs.
+        ours: Our figure.
+        beside: The reference.
+        reference: Its figure.
+        unit: Of both.
+    """
+
+    what: str
+    ours: float
+    beside: str
+    reference: float
+    unit: str
+
+
+def table_of(ratios: list[Ratio]) -> str:
+    """Ratios as a Markdown table."""
+    rows = []
+    for ratio in ratios:
+        figures = [f'{value:.3g} {ratio.unit}' for value in (ratio.ours, ratio.reference)]
+        rows.append([ratio.what, figures[0], ratio.beside, figures[1], f'{ratio.ours / ratio.reference:.2f}'])
+    return table(['what', 'ours', 'beside', 'that', 'ratio'], rows)
 
 
 def seconds(part: Callable[[], Any]) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from measuring import alone, fastest, peak_above, status
+from measuring import Ratio, alone, fastest, peak_above, seconds, status
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -44,11 +44,15 @@ class Case(NamedTuple):
     segmentor: dict[str, Any] | None
     batch_size: int
     size: int
+    num_classes: int = 6
 
 
+_WITH_DAFORMER = {'type': 'EncoderDecoder', 'backbone': _OURS, 'decode_head': _DAFORMER}
+_150 = {**_WITH_DAFORMER, 'decode_head': {**_DAFORMER, 'num_classes': 150}}
 NETWORKS = {
     'demo': Case(None, 4, 128),
-    'daformer': Case({'type': 'EncoderDecoder', 'backbone': _OURS, 'decode_head': _DAFORMER}, 2, 128),
+    'daformer': Case(_WITH_DAFORMER, 2, 128),
+    'daformer150': Case(_150, 2, 128, 150),
     'hrda': Case(
         {
             'type': 'HRDAEncoderDecoder',
@@ -83,10 +87,19 @@ def config_of(case: Case, memory_format: str) -> dict[str, Any]:
     return {**model, 'memory_format': memory_format}
 
 
-def dlc_step(model: Any, case: Case) -> Callable[[], None]:
-    """A step of the whole method."""
+def dlc_step(model: Any, case: Case, spent: list[float] | None = None) -> Callable[[], None]:
+    """A step of the whole method; ``spent`` receives the seconds of each update of T."""
+    if spent is not None:
+        update = model.update_transition
+
+        def timed(*arguments: Any) -> Any:
+            result = []
+            spent.append(seconds(lambda: result.append(update(*arguments))))
+            return result[0]
+
+        model.update_transition = timed
     wrapper = build_optim_wrapper(model, Config.fromfile(ROOT / 'configs/dlc_demo.py').optim_wrapper)
-    data = {name: half(case.batch_size, case.size, 6) for name in ('source', 'target')}
+    data = {name: half(case.batch_size, case.size, case.num_classes) for name in ('source', 'target')}
     return lambda: model.train_step(data, wrapper)
 
 
@@ -94,7 +107,7 @@ def _segmentor_steps(network: Any, case: Case) -> tuple[Any, Any, Any]:
     wrapper = build_optim_wrapper(
         network, {'type': 'OptimWrapper', 'optimizer': {'type': 'AdamW', 'lr': 1e-4, 'weight_decay': 0.01}}
     )
-    batch = half(case.batch_size, case.size, 6)
+    batch = half(case.batch_size, case.size, case.num_classes)
     images = torch.stack(batch['inputs']).float() / 128 - 1
     return wrapper, images, batch['data_samples']
 
@@ -125,14 +138,14 @@ def floor_step(network: Any, teacher: Any, case: Case) -> Callable[[], None]:
     return step
 
 
-def steps(case: Case, memory_format: str) -> dict[str, Callable[[], None]]:
+def steps(case: Case, memory_format: str, spent: list[float]) -> dict[str, Callable[[], None]]:
     """Steps of all kinds, each with networks of its own, all with the same hooks."""
     found = {}
     for kind in ('supervised', 'floor', 'DLC'):
         torch.manual_seed(0)
         model = MODELS.build(config_of(case, memory_format)).train()
         if kind == 'DLC':
-            found[kind] = dlc_step(model, case)
+            found[kind] = dlc_step(model, case, spent)
         elif kind == 'floor':
             found[kind] = floor_step(model.student, model.teacher, case)
         else:
@@ -157,23 +170,42 @@ def peak_of(kind: str, name: str, memory_format: str) -> float:
 
 def measure(name: str, memory_format: str, rounds: int) -> dict[str, float]:
     """Seconds of each step and peaks in MiB."""
-    parts = steps(NETWORKS[name], memory_format)
+    spent: list[float] = []
+    parts = steps(NETWORKS[name], memory_format, spent)
     for part in parts.values():
         part()
     found = fastest(parts, rounds, least=0.0)
+    found['T'] = min(spent)
     if Path('/proc/self/clear_refs').exists():
         found |= {f'{kind}, MiB': alone(peak_of, kind, name, memory_format) for kind in ('supervised', 'DLC')}
     return found
 
 
-HEADER = ['network', 'format', 'floor, s', 'DLC, s', 'DLC / floor', 'DLC / supervised', 'peak DLC / supervised']
+HEADER = ['network', 'format', 'floor, s', 'DLC, s', 'DLC / floor', 'DLC / supervised', 'update of T / DLC']
+HEADER += ['peak DLC / supervised']
 
 
 def row(name: str, memory_format: str, found: dict[str, float]) -> list[str]:
     """A line of the table."""
     memory = found['DLC, MiB'] / found['supervised, MiB'] if 'DLC, MiB' in found else float('nan')
-    ratios = [found['DLC'] / found['floor'], found['DLC'] / found['supervised'], memory]
-    return [name, memory_format, f'{found["floor"]:.3g}', f'{found["DLC"]:.3g}', *(f'{ratio:.2f}' for ratio in ratios)]
+    shares = [found['DLC'] / found['floor'], found['DLC'] / found['supervised'], found['T'] / found['DLC'], memory]
+    return [name, memory_format, f'{found["floor"]:.3g}', f'{found["DLC"]:.3g}', *(f'{share:.3f}' for share in shares)]
+
+
+def ratios() -> list[Ratio]:
+    """Steps beside their floor, updates of T beside steps, and peak memory beside a supervised step."""
+    init_default_scope('mmseg')
+    torch.set_num_threads(1)
+    lines = []
+    for name in NETWORKS:
+        found = measure(name, 'auto', 3)
+        lines.append(Ratio(f'DLC step, {name}', found['DLC'], 'network passes alone', found['floor'], 's'))
+        lines.append(Ratio(f'DLC step, {name}', found['DLC'], 'supervised step', found['supervised'], 's'))
+        lines.append(Ratio(f'update of T, {name}', found['T'], 'DLC step', found['DLC'], 's'))
+        if 'DLC, MiB' in found:
+            memory = found['DLC, MiB'], found['supervised, MiB']
+            lines.append(Ratio(f'DLC step, {name}, memory', memory[0], 'supervised step', memory[1], 'MiB'))
+    return lines
 
 
 def main() -> None:
