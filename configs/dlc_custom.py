@@ -111,9 +111,7 @@ model = dict(
         decode_head=dict(num_classes=num_classes),
         test_cfg=dict(mode='slide', crop_size=crop_size, stride=(crop_size[0] // 2, crop_size[1] // 2)),
     ),
-    # batch norms must see the target: the teacher keeps its statistics and predicts (see dlc_demo.py)
-    teacher_batch_statistics=True,
-    predict_with='teacher',
+    warmup_iterations=max_iters // 2,  # pseudo-labels of a network from scratch are worth learning from later
     teacher_momentum=0.003,
     pseudo_label_threshold=0.9,  # a network without pre-training is never as sure as the published 0.968 asks for
     masked_consistency=dict(block_size=32),

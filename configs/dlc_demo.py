@@ -13,10 +13,7 @@ model = dict(
         backbone=dict(stem_channels=16, base_channels=16),
         decode_head=dict(in_channels=[16, 32, 64, 128]),
     ),
-    # the network's batch norms must see the target: the teacher normalises with the clean target's statistics, keeps
-    # their running averages, and predicts; a backbone with layer norms (MiT) needs none of this
-    teacher_batch_statistics=True,
-    predict_with='teacher',
+    warmup_iterations=320,  # pseudo-labels of a network from scratch are worth learning from in the second half
     teacher_momentum=0.01,  # at 0.001 the teacher would be as old as the run
     # a small network from scratch is never as sure as the published 0.968 asks for
     pseudo_label_threshold=0.9,

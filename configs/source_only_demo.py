@@ -10,5 +10,6 @@ model = dict(
     class_mix=None,
     masked_consistency=None,
     strong_augmentation=None,
-    teacher_batch_statistics=False,
+    teacher_statistics=dict(_delete_=True, type='StudentStatistics'),
+    warmup_iterations=None,
 )

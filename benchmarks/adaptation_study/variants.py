@@ -14,16 +14,20 @@ from mmseg.registry import DATASETS, MODELS
 
 VALIDATIONS = 8  # of a run; the last one is after the last iteration
 MEASURED_CROPS = 128
+_PARTS = ('class_iou', 'student_figures', 'true_transition')
 
 _UNCORRECTED: dict[str, Any] = {'transition': None, 'volume_loss': None, 'convexity_loss': None}
 _UNSMOOTHED: dict[str, Any] = {'target_loss': {'label_smoothing': 0.0, 'ce_weight': 1.0}}
+_BATCH: dict[str, Any] = {'teacher_statistics': None, 'teacher_batch_statistics': True, 'warmup_iterations': None}
 _SUPERVISED: dict[str, Any] = {
     **_UNCORRECTED,
     **_UNSMOOTHED,
     'class_mix': None,
     'masked_consistency': None,
     'strong_augmentation': None,
+    'teacher_statistics': None,
     'teacher_batch_statistics': False,
+    'warmup_iterations': None,
 }
 
 
@@ -49,26 +53,39 @@ class Variant(NamedTuple):
 
 VARIANTS = {
     'source_only': Variant('source-only', _SUPERVISED, pseudo_labels=False),
-    'baseline': Variant('baseline (DACS + MIC)', {**_UNCORRECTED, **_UNSMOOTHED}),
-    'ls': Variant('+LS', _UNCORRECTED),
-    'ntm': Variant('+NTM', {**_UNSMOOTHED, 'volume_loss': None, 'convexity_loss': None}, estimates=True),
-    'ntm_vol': Variant('+NTM+Vol', _UNSMOOTHED, estimates=True),
-    'dlc': Variant('full DLC', {}, estimates=True),
+    'statistics': Variant(
+        'source-only, class-matched statistics',
+        {**_SUPERVISED, 'teacher_batch_statistics': None, 'teacher_statistics': {'type': 'ClassMatchedStatistics'}},
+        pseudo_labels=False,
+    ),
+    'baseline_matched': Variant('baseline, class-matched statistics, warm-up', {**_UNCORRECTED, **_UNSMOOTHED}),
+    'dlc_matched': Variant(
+        'full DLC, class-matched statistics, warm-up', {}, estimates=True, baseline='baseline_matched'
+    ),
+    'baseline': Variant('baseline (DACS + MIC)', {**_BATCH, **_UNCORRECTED, **_UNSMOOTHED}),
+    'ls': Variant('+LS', {**_BATCH, **_UNCORRECTED}),
+    'ntm': Variant('+NTM', {**_BATCH, **_UNSMOOTHED, 'volume_loss': None, 'convexity_loss': None}, estimates=True),
+    'ntm_vol': Variant('+NTM+Vol', {**_BATCH, **_UNSMOOTHED}, estimates=True),
+    'dlc': Variant('full DLC', _BATCH, estimates=True),
     'true_t': Variant(
         'full DLC, true T',
-        {**_UNCORRECTED, 'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'}},
+        {**_BATCH, **_UNCORRECTED, 'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'}},
     ),
     'oracle': Variant('target-supervised', _SUPERVISED, pseudo_labels=False, oracle=True),
     'eval_teacher': Variant(
-        'baseline, teacher in evaluation mode', {**_UNCORRECTED, **_UNSMOOTHED, 'teacher_batch_statistics': False}
+        'baseline, teacher in evaluation mode',
+        {**_BATCH, **_UNCORRECTED, **_UNSMOOTHED, 'teacher_batch_statistics': False},
     ),
-    'baseline_low': Variant('baseline, threshold 0.6', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}),
+    'baseline_low': Variant(
+        'baseline, threshold 0.6', {**_BATCH, **_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}
+    ),
     'dlc_low': Variant(
-        'full DLC, threshold 0.6', {'pseudo_label_threshold': 0.6}, estimates=True, baseline='baseline_low'
+        'full DLC, threshold 0.6', {**_BATCH, 'pseudo_label_threshold': 0.6}, estimates=True, baseline='baseline_low'
     ),
     'true_t_low': Variant(
         'full DLC, true T, threshold 0.6',
         {
+            **_BATCH,
             **_UNCORRECTED,
             'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'},
             'pseudo_label_threshold': 0.6,
@@ -105,6 +122,46 @@ DATA = {
         'Czech Republic to Dubai',
         'benchmarks/configs/dlc_landcover.py',
         '../shared/data/landcover5_mini',
+        'lbl',
+        '.png',
+        (0, 1, 2),
+    ),
+    'drone': Domains(
+        'Drone survey 1d4f to ec09',
+        'benchmarks/configs/dlc_drone.py',
+        '../shared/data/drone_mini',
+        'lbl',
+        '.png',
+        (0, 1, 2),
+    ),
+    'buildings': Domains(
+        'Nairobi to Catanduanes',
+        'benchmarks/configs/dlc_buildings.py',
+        '../shared/data/buildings_mini',
+        'lbl',
+        '.png',
+        (0, 1, 2),
+    ),
+    'buildings_down': Domains(
+        'Dense Nairobi to open Catanduanes',
+        'benchmarks/configs/dlc_buildings_down.py',
+        '../shared/data/buildings_mini',
+        'lbl',
+        '.png',
+        (0, 1, 2),
+    ),
+    'buildings_up': Domains(
+        'Open Catanduanes to dense Nairobi',
+        'benchmarks/configs/dlc_buildings_up.py',
+        '../shared/data/buildings_mini',
+        'lbl',
+        '.png',
+        (0, 1, 2),
+    ),
+    'drone_up': Domains(
+        'Drone survey ec09 to 1d4f',
+        'benchmarks/configs/dlc_drone_up.py',
+        '../shared/data/drone_mini',
         'lbl',
         '.png',
         (0, 1, 2),

@@ -15,6 +15,10 @@ model = dict(
     class_mix=dict(type='ClassMix'),
     masked_consistency=dict(type='MaskedImageConsistency', mask_ratio=0.7, block_size=64),
     strong_augmentation=dict(type='StrongAugmentation'),
+    # batch norms normalise and predict with the statistics of the target, weighted to the class shares of the source;
+    # a network without batch norms (GN, LN) needs none of this
+    teacher_statistics=dict(type='ClassMatchedStatistics'),
+    predict_with='teacher',
     teacher_momentum=0.001,
     pseudo_label_threshold=0.968,
     target_loss=dict(type='ForwardCorrectedCrossEntropyLoss', label_smoothing=0.02, ce_weight=0.8),

@@ -12,7 +12,9 @@ model = dict(
     strong_augmentation=dict(hue_strength=0.2),  # in whole turns, as their library takes it
     masked_consistency=dict(update_statistics=True),  # masked images count in batch norm statistics
     quality_weight='batch',  # one weight for the pseudo-labels of the whole batch
-    teacher_batch_statistics=True,  # the teacher's batch norms stay in training mode
+    # the teacher's batch norms stay in training mode; the student, whose statistics mix both domains, predicts
+    teacher_statistics=dict(_delete_=True, type='BatchStatistics'),
+    predict_with='student',
     transition=dict(
         estimator=dict(_delete_=True, type='ConsensusEstimator', num_points=15000, loss_weight=0.2, learning_rate=3e-4),
         total_iterations=10000,

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from dlc_mmseg.models.segmentors.finite_check import (
     restore_buffers,
 )
 from dlc_mmseg.models.segmentors.teacher import set_teacher_mode, update_teacher
+from dlc_mmseg.models.segmentors.teacher_statistics import TeacherStatistics
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
 _REMEDY = 'look at these images or lower the learning rate'
@@ -41,8 +43,7 @@ class BranchwiseSegmentor(WrappingSegmentor):
         data_preprocessor: Config of the preprocessor.
         predict_with: The network that validates and tests, ``student`` or ``teacher``.
         teacher_momentum: Share of the student in each late update of the teacher, in (0, 1].
-        teacher_batch_statistics: Whether the teacher's batch norms use batch statistics and keep running ones of
-            their own.
+        teacher_statistics: Config of the `TeacherStatistics` of the teacher's batch norms.
         non_finite_loss: What to do when a loss or gradient is not finite: ``stop`` with an error, or ``skip`` the
             iteration. Either way the student, running statistics and T stay as they were.
         memory_format: Memory format of the features that heads receive, see `ConvertFeatures`.
@@ -62,7 +63,7 @@ class BranchwiseSegmentor(WrappingSegmentor):
         data_preprocessor: dict[str, Any] | None,
         predict_with: Literal['student', 'teacher'],
         teacher_momentum: float,
-        teacher_batch_statistics: bool,
+        teacher_statistics: dict[str, Any],
         non_finite_loss: Literal['stop', 'skip'],
         memory_format: FeatureFormat,
     ) -> None:
@@ -74,7 +75,9 @@ class BranchwiseSegmentor(WrappingSegmentor):
         if non_finite_loss not in ('stop', 'skip'):
             raise ValueError(f"non_finite_loss is {non_finite_loss!r}: choose 'stop' or 'skip'")
         self.teacher_momentum = teacher_momentum
-        self.teacher_batch_statistics = teacher_batch_statistics
+        self.teacher_statistics: TeacherStatistics = MODELS.build(
+            teacher_statistics, default_args={'num_classes': self.num_classes}
+        )
         self.non_finite_loss = non_finite_loss
         self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
 
@@ -161,9 +164,14 @@ class BranchwiseSegmentor(WrappingSegmentor):
             self.student,
             self.iteration,
             momentum=self.teacher_momentum,
-            update_buffers=not self.teacher_batch_statistics,
+            update_buffers=self.teacher_statistics.copies_student,
         )
         self.iteration += 1
+
+    @property
+    def teacher_batch_statistics(self) -> bool:
+        """Whether the teacher's batch norms normalise with the statistics of each batch."""
+        return self.teacher_statistics.uses_batches
 
     def train(self, mode: bool = True) -> BranchwiseSegmentor:
         """Training mode for the student; of the teacher, for norms that the student trains, if so configured."""

@@ -20,6 +20,7 @@ from dlc_mmseg.models.segmentors.feature_format import FeatureFormat
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput, stacked_labels, valid_pixels
 from dlc_mmseg.models.segmentors.teacher import set_teacher_mode
+from dlc_mmseg.models.segmentors.teacher_statistics import chosen_statistics
 
 
 @MODELS.register_module()
@@ -44,10 +45,13 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             a head only their ``loss_weight`` reaches target images: ``class_weight`` is given here as well, and a
             ``sampler`` chooses pixels of the source alone.
         teacher_momentum: Share of the student in each late update of the teacher, in (0, 1].
-        teacher_batch_statistics: Let the teacher's batch norms use the statistics of each batch and keep their own
-            running ones, as the original implementation does; False copies the student's, which mix both domains.
-            Norms that the student keeps frozen (``norm_eval``, ``frozen_stages``) stay so either way.
-            On the demo data a baseline reached 37 and 35 mIoU (two seeds) with True, 24 and 17 with False.
+        teacher_statistics: Config of where the teacher's batch norms get their statistics from: `BatchStatistics` (each
+            target batch's, as the original implementation; the default), `StudentStatistics`, or
+            `ClassMatchedStatistics` (of target images weighted to the source's class shares). Norms that the student
+            keeps frozen (``norm_eval``, ``frozen_stages``) stay so either way.
+        teacher_batch_statistics: Earlier form of ``teacher_statistics``, over which it takes precedence: True is
+            `BatchStatistics`, False `StudentStatistics`.
+        warmup_iterations: Iterations without self-training at the start, in which only statistics adapt; None: none.
         pseudo_label_threshold: Confidence in [0, 1] above which a pixel counts as sure.
         pseudo_label_margins: Pixels (top, bottom, left, right) whose pseudo-labels get weight 0.
         quality_weight: Weight of pseudo-labels: the share of sure pixels of each ``image`` or of the ``batch``.
@@ -77,7 +81,9 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         feature_distance: dict[str, Any] | None = None,
         target_loss: dict[str, Any] | None = None,
         teacher_momentum: float = 0.001,
-        teacher_batch_statistics: bool = True,
+        teacher_statistics: dict[str, Any] | None = None,
+        teacher_batch_statistics: bool | None = None,
+        warmup_iterations: int | None = None,
         pseudo_label_threshold: float = 0.968,
         pseudo_label_margins: tuple[int, int, int, int] = (0, 0, 0, 0),
         quality_weight: Literal['image', 'batch'] = 'image',
@@ -87,22 +93,18 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         pretrained: None = None,
         train_cfg: None = None,
     ) -> None:
+        statistics = chosen_statistics(teacher_statistics, teacher_batch_statistics)
         super().__init__(
-            segmentor,
-            data_preprocessor,
-            predict_with,
-            teacher_momentum,
-            teacher_batch_statistics,
-            non_finite_loss,
-            memory_format,
+            segmentor, data_preprocessor, predict_with, teacher_momentum, statistics, non_finite_loss, memory_format
         )
         if pretrained is not None or train_cfg is not None:
             raise ValueError('pretrained and train_cfg say nothing here: put weights into init_cfg or load_from')
-        _check_arguments(pseudo_label_threshold, pseudo_label_margins, quality_weight)
-        if predict_with == 'teacher' and teacher_batch_statistics and class_mix is None and masked_consistency is None:
+        _check_arguments(warmup_iterations, pseudo_label_threshold, pseudo_label_margins, quality_weight)
+        self.self_training = class_mix is not None or masked_consistency is not None
+        if predict_with == 'teacher' and self.teacher_statistics.uses_batches and not self.self_training:
             raise ValueError(
-                "teacher_batch_statistics needs class_mix or masked_consistency to predict_with='teacher': "
-                'set teacher_batch_statistics=False'
+                "BatchStatistics need class_mix or masked_consistency to predict_with='teacher': "
+                "set teacher_statistics=dict(type='StudentStatistics')"
             )
         self.class_mix = _build(class_mix)
         self.masked_consistency = _build(masked_consistency)
@@ -111,6 +113,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         if self.feature_distance is not None:
             self.feature_distance.start_from(self.student.backbone)
         self.target_loss = MODELS.build(target_loss or {'type': 'ForwardCorrectedCrossEntropyLoss'})
+        self.warmup_iterations = warmup_iterations
         self.pseudo_label_threshold = pseudo_label_threshold
         self.pseudo_label_margins = pseudo_label_margins
         self.quality_weight = quality_weight
@@ -128,9 +131,13 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             Prefixed losses of a branch.
         """
         yield self.source_branch(inputs['source'], data_samples['source'])
-        if self.class_mix is None and self.masked_consistency is None:
+        self_training = self.self_training and int(self.iteration) > (self.warmup_iterations or 0)
+        if not (self_training or self.teacher_statistics.needs_target):
             return
+        self.teacher_statistics.see_source(stacked_labels(data_samples['source']))
         teacher = self.label_target(inputs['target'], data_samples['target'])
+        if not self_training:
+            return
         yield {'target.pseudo_weight': teacher.pseudo.weight.mean()}
         yield from self.target_branches(inputs, data_samples, teacher)
 
@@ -177,7 +184,8 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
 
     def student_logits(self, batch: TargetBatch) -> list[HeadLogits]:
         """Logits of the student's heads for a target batch."""
-        with running_statistics(self.student, update=batch.update_statistics):
+        update = batch.update_statistics and not self.teacher_statistics.source_only_student
+        with running_statistics(self.student, update=update):
             return training_logits(self.student, batch.images)
 
     def target_branch(self, batch: TargetBatch, heads: list[HeadLogits]) -> dict[str, Tensor]:
@@ -215,23 +223,36 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         return None
 
     @torch.no_grad()
-    def label_target(self, images: Tensor, data_samples: list[SegDataSample] | None = None) -> TeacherOutput:
+    def label_target(
+        self, images: Tensor, data_samples: list[SegDataSample] | None = None, *, update_statistics: bool = True
+    ) -> TeacherOutput:
         """Pseudo-labels of clean target images.
 
         Args:
             images: Normalised target images, shape (B, C, H, W).
             data_samples: Their meta data (padding); None if nothing is padded.
+            update_statistics: Whether the images count in the teacher's statistics, as in training; False labels with
+                the running ones, and leaves the teacher in evaluation mode.
 
         Returns:
             Labels, weights, logits and features.
         """
-        set_teacher_mode(self.teacher, self.student, batch_statistics=self.teacher_batch_statistics)
-        size = images.shape[-2:]
-        metas = [{'img_shape': size, 'ori_shape': size, 'pad_shape': tuple(size)} for _ in images]
-        with recorded_features(self.teacher) as features:
+        statistics, valid = self.teacher_statistics, valid_pixels(images, data_samples)
+        in_batches = update_statistics and statistics.uses_batches
+        set_teacher_mode(self.teacher, self.student, batch_statistics=in_batches)
+
+        def predict() -> Tensor:
+            size = images.shape[-2:]
+            metas = [{'img_shape': size, 'ori_shape': size, 'pad_shape': tuple(size)} for _ in images]
             logits = self.teacher.encode_decode(images, metas)
-        logits = resize(logits, size=size, mode='bilinear', align_corners=self.teacher.align_corners)
-        valid = valid_pixels(images, data_samples)
+            resized: Tensor = resize(logits, size=size, mode='bilinear', align_corners=self.teacher.align_corners)
+            return resized
+
+        weights = None
+        if update_statistics:
+            weights = statistics.pixel_weights(self.teacher, self.student, predict, valid)
+        with statistics.labelling(self.teacher, self.student, weights), recorded_features(self.teacher) as features:
+            logits = predict()
         pseudo = pseudo_labels(
             logits,
             threshold=self.pseudo_label_threshold,
@@ -259,7 +280,11 @@ def _build(config: dict[str, Any] | None) -> Any:
     return None if config is None else MODELS.build(config)
 
 
-def _check_arguments(threshold: float, margins: tuple[int, int, int, int], quality_weight: str) -> None:
+def _check_arguments(
+    warmup: int | None, threshold: float, margins: tuple[int, int, int, int], quality_weight: str
+) -> None:
+    if warmup is not None and warmup < 0:
+        raise ValueError(f'warmup_iterations is {warmup}: give a number of iterations >= 0')
     if not 0 <= threshold <= 1:
         raise ValueError(f'pseudo_label_threshold is {threshold}: give a confidence in [0, 1]')
     if len(margins) != 4 or min(margins) < 0:
