@@ -56,6 +56,10 @@ class Result:
         seed: Seed of training.
         last: ``mIoU``, ``mF1`` and ``OA`` after the last iteration.
         class_iou: IoU of each class after the last iteration.
+        predicted_shares: Share of each class in the predictions after the last iteration; empty in older results.
+        labelled_shares: The same of the labels.
+        student_miou: mIoU of the student with statistics of its own after the last iteration; None in older results.
+        student_class_iou: Its IoU of each class.
         best_miou: Largest mIoU of any validation, chosen on the same labels.
         iterations: Iterations trained.
         transition: Lines of `TransitionErrorHook` over training, the last one after the last iteration: mean
@@ -75,6 +79,10 @@ class Result:
     seed: int
     last: dict[str, float]
     class_iou: dict[str, float | None]
+    predicted_shares: dict[str, float | None] = field(default_factory=dict)
+    labelled_shares: dict[str, float | None] = field(default_factory=dict)
+    student_miou: float | None = None
+    student_class_iou: dict[str, float | None] = field(default_factory=dict)
     best_miou: float
     iterations: int
     transition: list[dict[str, Any]] = field(default_factory=list)

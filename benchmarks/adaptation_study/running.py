@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ import torch
 from mmengine.config import Config
 
 from adaptation_study.results import Identity, Result, Run
+from adaptation_study.student_figures import STUDENT_FILE
 from adaptation_study.true_transition import COURSE_FILE
 from adaptation_study.variants import compose, with_absolute_paths
 
@@ -82,6 +83,7 @@ def train(run: Run, place: Place, identity: Identity) -> Result:
     with _claimed(folder) as claim:
         config = with_absolute_paths(compose(run.data, run.variant, place.code).to_dict(), place.repository)
         config['randomness'] = {**config['randomness'], 'seed': run.seed}
+        config['custom_hooks'] = [*config['custom_hooks'], {'type': 'StudentFiguresHook'}]
         Config(config).dump(str(folder / 'config.py'))
         resumed = any(folder.glob('iter_*.pth'))
         started = time.monotonic()
@@ -145,15 +147,16 @@ def gather(run: Run, folder: Path, place: Place, identity: Identity, seconds: fl
         raise RunFailedError(f'{folder}: no validation after the last iteration {iterations}')
     last = validations[iterations]
     mean_f1 = last.get('mF1', last.get('mFscore'))  # runs of earlier versions wrote both, and meant the first
+    student = json.loads((folder / STUDENT_FILE).read_text(encoding='utf-8'))
     course = {line['iteration']: line for line in _lines(folder / COURSE_FILE)}
     return Result(
         **run._asdict(),
         last={'mIoU': _rounded(last['mIoU']), 'mF1': _rounded(mean_f1), 'OA': _rounded(last['aAcc'])},
-        class_iou={
-            name.removeprefix('IoU.'): None if math.isnan(value) else _rounded(value)
-            for name, value in last.items()
-            if name.startswith('IoU.')
-        },
+        class_iou=_of_classes(last, 'IoU'),
+        predicted_shares=_of_classes(last, 'predicted'),
+        labelled_shares=_of_classes(last, 'labelled'),
+        student_miou=_rounded(student['mIoU']),
+        student_class_iou=_of_classes(student, 'IoU'),
         best_miou=_rounded(max(line['mIoU'] for line in validations.values())),
         iterations=iterations,
         transition=[course[iteration] for iteration in sorted(course)],
@@ -166,6 +169,15 @@ def gather(run: Run, folder: Path, place: Place, identity: Identity, seconds: fl
         threads=place.threads,
         machine=machine(),
     )
+
+
+def _of_classes(figures: Mapping[str, float], title: str) -> dict[str, float | None]:
+    """Figures of one kind by class, None where there is none."""
+    return {
+        name.removeprefix(f'{title}.'): None if math.isnan(value) else _rounded(value)
+        for name, value in figures.items()
+        if name.startswith(f'{title}.')
+    }
 
 
 def machine() -> str:

@@ -14,7 +14,7 @@ from mmseg.registry import DATASETS, MODELS
 
 VALIDATIONS = 8  # of a run; the last one is after the last iteration
 MEASURED_CROPS = 128
-_PARTS = ('class_iou', 'student_figures', 'true_transition')
+_PARTS = ('class_shares', 'student_figures', 'true_transition')
 
 _UNCORRECTED: dict[str, Any] = {'transition': None, 'volume_loss': None, 'convexity_loss': None}
 _UNSMOOTHED: dict[str, Any] = {'target_loss': {'label_smoothing': 0.0, 'ce_weight': 1.0}}
@@ -185,11 +185,11 @@ def compose(data: str, variant: str, code: Path) -> Config:
     if chosen.oracle:
         loader.dataset.source = labelled
     config.custom_imports = {
-        'imports': ['dlc_mmseg', 'dlc_mmseg.safe_files', 'adaptation_study.true_transition'],
+        'imports': ['dlc_mmseg', 'dlc_mmseg.safe_files', *(f'adaptation_study.{part}' for part in _PARTS)],
         'allow_failed_imports': False,
     }
     config.train_cfg.val_interval = config.train_cfg.max_iters // VALIDATIONS
-    config.val_evaluator.type = config.test_evaluator.type = 'ClassIoUMetric'
+    config.val_evaluator.type = config.test_evaluator.type = 'ClassShareMetric'
     config.default_hooks.checkpoint.update(interval=config.train_cfg.max_iters // 4, save_best=None)
     config.default_hooks.preflight = {'type': 'PreflightHook', 'mode': 'off'}  # it would write beside shared labels
     config.custom_hooks = []
