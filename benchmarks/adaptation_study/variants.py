@@ -18,15 +18,13 @@ _PARTS = ('class_shares', 'student_figures', 'true_transition')
 
 _UNCORRECTED: dict[str, Any] = {'transition': None, 'volume_loss': None, 'convexity_loss': None}
 _UNSMOOTHED: dict[str, Any] = {'target_loss': {'label_smoothing': 0.0, 'ce_weight': 1.0}}
-_BATCH: dict[str, Any] = {'teacher_statistics': None, 'teacher_batch_statistics': True, 'warmup_iterations': None}
 _SUPERVISED: dict[str, Any] = {
     **_UNCORRECTED,
     **_UNSMOOTHED,
     'class_mix': None,
     'masked_consistency': None,
     'strong_augmentation': None,
-    'teacher_statistics': None,
-    'teacher_batch_statistics': False,
+    'teacher_statistics': {'type': 'StudentStatistics'},
     'warmup_iterations': None,
 }
 
@@ -55,37 +53,39 @@ VARIANTS = {
     'source_only': Variant('source-only', _SUPERVISED, pseudo_labels=False),
     'statistics': Variant(
         'source-only, class-matched statistics',
-        {**_SUPERVISED, 'teacher_batch_statistics': None, 'teacher_statistics': {'type': 'ClassMatchedStatistics'}},
+        {**_SUPERVISED, 'teacher_statistics': {'type': 'ClassMatchedStatistics'}},
         pseudo_labels=False,
     ),
-    'baseline_matched': Variant('baseline, class-matched statistics, warm-up', {**_UNCORRECTED, **_UNSMOOTHED}),
-    'dlc_matched': Variant(
-        'full DLC, class-matched statistics, warm-up', {}, estimates=True, baseline='baseline_matched'
-    ),
-    'baseline': Variant('baseline (DACS + MIC)', {**_BATCH, **_UNCORRECTED, **_UNSMOOTHED}),
-    'ls': Variant('+LS', {**_BATCH, **_UNCORRECTED}),
-    'ntm': Variant('+NTM', {**_BATCH, **_UNSMOOTHED, 'volume_loss': None, 'convexity_loss': None}, estimates=True),
-    'ntm_vol': Variant('+NTM+Vol', {**_BATCH, **_UNSMOOTHED}, estimates=True),
-    'dlc': Variant('full DLC', _BATCH, estimates=True),
+    'baseline': Variant('baseline (DACS + MIC)', {**_UNCORRECTED, **_UNSMOOTHED}),
+    'ls': Variant('+LS', _UNCORRECTED),
+    'ntm': Variant('+NTM', {**_UNSMOOTHED, 'volume_loss': None, 'convexity_loss': None}, estimates=True),
+    'ntm_vol': Variant('+NTM+Vol', _UNSMOOTHED, estimates=True),
+    'dlc': Variant('full DLC', {}, estimates=True),
     'true_t': Variant(
         'full DLC, true T',
-        {**_BATCH, **_UNCORRECTED, 'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'}},
+        {**_UNCORRECTED, 'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'}},
     ),
     'oracle': Variant('target-supervised', _SUPERVISED, pseudo_labels=False, oracle=True),
     'eval_teacher': Variant(
-        'baseline, teacher in evaluation mode',
-        {**_BATCH, **_UNCORRECTED, **_UNSMOOTHED, 'teacher_batch_statistics': False},
+        "baseline, student's statistics",
+        {**_UNCORRECTED, **_UNSMOOTHED, 'teacher_statistics': {'type': 'StudentStatistics'}},
     ),
-    'baseline_low': Variant(
-        'baseline, threshold 0.6', {**_BATCH, **_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}
+    'batch_teacher': Variant(
+        'baseline, statistics of each batch, no warm-up',
+        {
+            **_UNCORRECTED,
+            **_UNSMOOTHED,
+            'teacher_statistics': {'type': 'BatchStatistics'},
+            'warmup_iterations': None,
+        },
     ),
+    'baseline_low': Variant('baseline, threshold 0.6', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}),
     'dlc_low': Variant(
-        'full DLC, threshold 0.6', {**_BATCH, 'pseudo_label_threshold': 0.6}, estimates=True, baseline='baseline_low'
+        'full DLC, threshold 0.6', {'pseudo_label_threshold': 0.6}, estimates=True, baseline='baseline_low'
     ),
     'true_t_low': Variant(
         'full DLC, true T, threshold 0.6',
         {
-            **_BATCH,
             **_UNCORRECTED,
             'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'},
             'pseudo_label_threshold': 0.6,

@@ -131,7 +131,8 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             Prefixed losses of a branch.
         """
         yield self.source_branch(inputs['source'], data_samples['source'])
-        self_training = self.self_training and int(self.iteration) > (self.warmup_iterations or 0)
+        warm = self.warmup_iterations is None or int(self.iteration) > self.warmup_iterations
+        self_training = self.self_training and warm
         if not (self_training or self.teacher_statistics.needs_target):
             return
         self.teacher_statistics.see_source(stacked_labels(data_samples['source']))
