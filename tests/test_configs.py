@@ -73,6 +73,7 @@ def test_builds_steps_twice_and_predicts(path):
     classes = model.num_classes
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     model.train()
+    model.iteration.fill_(config.model.get('warmup_iterations') or 0)  # every branch is there after the warm-up
     for seed in range(2):
         log = model.train_step(toy.paired_batch(seed, size=SIZE), wrapper)
         assert all(torch.isfinite(value).all() for value in log.values()), log

@@ -147,7 +147,7 @@ def gather(run: Run, folder: Path, place: Place, identity: Identity, seconds: fl
         raise RunFailedError(f'{folder}: no validation after the last iteration {iterations}')
     last = validations[iterations]
     mean_f1 = last.get('mF1', last.get('mFscore'))  # runs of earlier versions wrote both, and meant the first
-    student = json.loads((folder / STUDENT_FILE).read_text(encoding='utf-8'))
+    student = next(iter(_lines(folder / STUDENT_FILE)), {})
     course = {line['iteration']: line for line in _lines(folder / COURSE_FILE)}
     return Result(
         **run._asdict(),
@@ -155,7 +155,7 @@ def gather(run: Run, folder: Path, place: Place, identity: Identity, seconds: fl
         class_iou=_of_classes(last, 'IoU'),
         predicted_shares=_of_classes(last, 'predicted'),
         labelled_shares=_of_classes(last, 'labelled'),
-        student_miou=_rounded(student['mIoU']),
+        student_miou=_rounded(student['mIoU']) if student else None,
         student_class_iou=_of_classes(student, 'IoU'),
         best_miou=_rounded(max(line['mIoU'] for line in validations.values())),
         iterations=iterations,

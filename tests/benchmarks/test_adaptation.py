@@ -7,10 +7,13 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from adaptation_study import variants
+import torch
+import toy
+from adaptation_study import class_shares, student_figures, variants  # noqa: F401
 from adaptation_study.arguments import parse_arguments
 from adaptation_study.repository import commit_file, copy_of_commit, git
 from adaptation_study.results import (
@@ -27,7 +30,10 @@ from adaptation_study.running import Place, RunFailedError, _claimed, gather
 from adaptation_study.table import BEGIN, END, format_tables, mean_and_deviation, notes, update_readme
 from adaptation_study.variants import DATA, VARIANTS, compose, fingerprint, with_absolute_paths
 from mmengine.config import Config
+from mmengine.runner import ValLoop
+from mmseg.registry import HOOKS, METRICS, MODELS
 from PIL import Image
+from torch.utils.data import DataLoader
 
 ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = Identity('config', 'data')
@@ -376,7 +382,8 @@ def write_run(folder: Path) -> None:
     first, second = folder / '1' / 'vis_data', folder / '2' / 'vis_data'
     first.mkdir(parents=True)
     second.mkdir(parents=True)
-    figures = {'mF1': 20.0, 'aAcc': 30.0, 'IoU.road': 12.345, 'IoU.car': float('nan')}
+    figures = {'mF1': 20.0, 'aAcc': 30.0, 'IoU.road': 12.345, 'IoU.car': float('nan'), 'predicted.road': 70.0}
+    (folder / 'student.json').write_text(json.dumps({'mIoU': 7.0, 'IoU.road': 14.0, 'IoU.car': 0.0}))
     lines = [{'loss': 1.0, 'step': 1}, {**figures, 'mIoU': 11.0, 'step': 2}, {**figures, 'mIoU': 99.0, 'step': 3}]
     (first / 'scalars.json').write_text(''.join(json.dumps(line) + '\n' for line in lines) + '{"mIoU": 5')
     lines = [{**figures, 'mIoU': 8.0, 'step': 3}, {**figures, 'mIoU': 10.0, 'step': 4}]
@@ -390,6 +397,8 @@ def test_figures_are_gathered_over_an_interruption(tmp_path):
     found = gather(Run('demo', 'dlc', 1), tmp_path, place(tmp_path), IDENTITY, 12.34, True)
     assert found.last == {'mIoU': 10.0, 'mF1': 20.0, 'OA': 30.0}
     assert found.class_iou == {'road': 12.35, 'car': None} or found.class_iou == {'road': 12.34, 'car': None}
+    assert (found.predicted_shares, found.labelled_shares) == ({'road': 70.0}, {})
+    assert (found.student_miou, found.student_class_iou) == (7.0, {'road': 14.0, 'car': 0.0})
     assert found.best_miou == 11.0  # the repeated validation of step 3 counts, not the one before the interruption
     assert [line['error'] for line in found.transition] == [0.1, 0.3]
     assert (found.run, found.seconds, found.resumed) == (Run('demo', 'dlc', 1), 12.3, True)
@@ -413,3 +422,30 @@ def test_a_run_is_claimed_once(tmp_path):
 def test_command_line():
     args = parse_arguments('', ['--data', 'demo', '--seeds', '0', '2', '--jobs', '2', '--commit'])
     assert (args.data, args.seeds, args.jobs, args.commit, args.again) == (['demo'], [0, 2], 2, True, False)
+
+
+def test_shares_are_of_labelled_pixels():
+    metric = METRICS.build({'type': 'ClassShareMetric', 'iou_metrics': ['mIoU']})
+    metric.dataset_meta = {'classes': ('road', 'car')}
+    areas = [torch.tensor(values) for values in ([30.0, 5.0], [65.0, 30.0], [60.0, 40.0], [75.0, 25.0])]
+    figures = metric.compute_metrics([tuple(areas), tuple(areas)])
+    assert (figures['predicted.road'], figures['predicted.car']) == (60.0, 40.0)
+    assert (figures['labelled.road'], figures['labelled.car']) == (75.0, 25.0)
+    assert figures['IoU.road'] == pytest.approx(100 * 30 / 65)
+
+
+def test_the_student_is_validated_with_its_own_statistics(tmp_path):
+    model = MODELS.build(toy.dlc(predict_with='teacher'))
+    batches, seen = [toy.domain_batch(labelled=True, seed=seed) for seed in range(2)], []
+    evaluator = SimpleNamespace(process=lambda data_samples, data_batch: seen.append(data_samples))
+    evaluator.evaluate = lambda size: {'mIoU': float(size)}
+    runner = SimpleNamespace(model=model, work_dir=str(tmp_path), val_loop=ValLoop.__new__(ValLoop))
+    runner.val_loop.dataloader = DataLoader(batches, batch_size=None)
+    runner.val_loop.evaluator = evaluator
+    with torch.no_grad():
+        model.student.decode_head.conv_seg.weight.zero_()
+        model.student.decode_head.conv_seg.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    HOOKS.build({'type': 'StudentFiguresHook'}).after_train(runner)
+    assert all(sample.pred_sem_seg.data.eq(1).all() for samples in seen for sample in samples)
+    assert json.loads((tmp_path / 'student.json').read_text()) == {'mIoU': 2.0}  # as many as the data set has
+    assert model.predict_with == 'teacher'
