@@ -71,7 +71,7 @@ def class_share_weights(
         raise ValueError(f'max_ratio is {max_ratio}: give a number >= 1')
     smallest = torch.finfo(probs.dtype).tiny
     ratios = (source_shares / target_shares.clamp(min=smallest)).clamp(1 / max_ratio, max_ratio)
-    return torch.einsum('bkhw,k->bhw', probs, ratios.to(probs.dtype))
+    return (probs * ratios.to(probs.dtype).view(1, -1, 1, 1)).sum(dim=1)  # autocast would take products in half
 
 
 def weights_on_grid(weights: Tensor, features: Tensor) -> Tensor:

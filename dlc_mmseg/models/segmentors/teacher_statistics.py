@@ -177,7 +177,7 @@ class ClassMatchedStatistics(TeacherStatistics):
         for step, shares in enumerate(self.target_shares):
             if step:
                 posterior = shifted_posterior(probs, self.source_shares, self.target_shares[step - 1])
-            self._follow(shares, torch.einsum('bkhw,bhw->k', posterior, valid.to(probs.dtype)), self.target_batches)
+            self._follow(shares, (posterior * valid[:, None]).sum((0, 2, 3)), self.target_batches)
         shares = self.target_shares[-1]
         weights = class_share_weights(posterior, self.source_shares, shares, max_ratio=self.max_ratio)
         return weights * valid

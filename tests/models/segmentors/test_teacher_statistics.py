@@ -5,11 +5,13 @@ import copy
 import pytest
 import torch
 import toy
+from adaptation_run import differing, in_group
 from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 from torch import nn
 
 from dlc_mmseg.functional.norm_statistics import class_share_weights, weighted_moments
+from dlc_mmseg.models.processes import average_statistics
 from dlc_mmseg.models.segmentors import teacher_statistics
 from dlc_mmseg.models.segmentors.teacher_statistics import chosen_statistics, matching_norms
 
@@ -33,7 +35,8 @@ def trained(steps=3, **changes):
 
 
 def target_images(model, seed=0, **changes):
-    data = {'source': toy.domain_batch(labelled=True), 'target': toy.domain_batch(labelled=False, seed=seed, **changes)}
+    data = {'source': toy.domain_batch(labelled=True, **changes)}
+    data['target'] = toy.domain_batch(labelled=False, seed=seed, **changes)
     return model.data_preprocessor(data, True)['inputs']['target']
 
 
@@ -182,6 +185,19 @@ def test_a_network_without_batch_norms_says_so_once(monkeypatch):
     assert 'no batch norms' in said[0]
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_mixed_precision_counts_as_single_precision_does(dtype):
+    """Pixels of a batch are more than half precision can count."""
+    models = [build(), build()]
+    images = target_images(models[0], size=(192, 192))
+    models[0].label_target(images)
+    with torch.autocast('cpu', dtype=dtype):
+        models[1].label_target(images)
+    for ours, theirs in zip(*(model.teacher_statistics.buffers() for model in models), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0.05, atol=0.02)
+    torch.testing.assert_close(*(norm_values(model.teacher) for model in models), rtol=0.1, atol=0.05)
+
+
 def test_padding_does_not_count():
     model = build()
     data = toy.domain_batch(labelled=False)
@@ -224,3 +240,26 @@ def test_the_earlier_argument_takes_precedence(statistics, batch, expected):
     model = build(teacher_statistics=statistics, teacher_batch_statistics=batch)
     assert type(model.teacher_statistics).__name__ == expected
     assert model.teacher_batch_statistics == (expected == 'BatchStatistics')
+
+
+def labelled_by(rank):
+    model = build(teacher_statistics={**MATCHED, 'max_ratio': 1})
+    model.teacher_statistics.see_source(torch.full((1, 4, 4), rank))
+    model.label_target(target_images(model, seed=rank))
+    average_statistics(model.teacher)
+    return {
+        'shares': dict(model.teacher_statistics.named_buffers()),
+        'mean': model.teacher.backbone.first[1].running_mean,
+    }
+
+
+def test_processes_share_what_they_saw(tmp_path):
+    first, second = in_group(labelled_by, tmp_path / 'group')
+    assert not differing(first, second)
+    torch.testing.assert_close(first['shares']['source_shares'], torch.tensor([0.5, 0.5, 0.0]))
+    model = build(teacher_statistics={**MATCHED, 'max_ratio': 1})
+    images = torch.cat([target_images(model, seed=seed) for seed in range(2)])
+    model.label_target(images)
+    torch.testing.assert_close(first['mean'], model.teacher.backbone.first[1].running_mean, rtol=1e-4, atol=1e-5)
+    shares = model.teacher_statistics.target_shares[0]
+    torch.testing.assert_close(first['shares']['target_shares'][0], shares, rtol=1e-4, atol=1e-5)
