@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner, ValLoop
 from mmseg.registry import HOOKS
 
-from dlc_mmseg.models.segmentors.teacher import unwrapped
+from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
 STUDENT_FILE = 'student.json'
@@ -32,4 +32,4 @@ class StudentFiguresHook(Hook):
             loop.evaluator.process(data_samples=model.val_step(batch), data_batch=batch)
         figures = loop.evaluator.evaluate(len(loop.dataloader.dataset))
         model.predict_with = chosen
-        (Path(runner.work_dir) / STUDENT_FILE).write_text(json.dumps(figures), encoding='utf-8')
+        (Path(runner.work_dir) / STUDENT_FILE).write_text(json.dumps(figures, default=float), encoding='utf-8')

@@ -438,7 +438,7 @@ def test_the_student_is_validated_with_its_own_statistics(tmp_path):
     model = MODELS.build(toy.dlc(predict_with='teacher'))
     batches, seen = [toy.domain_batch(labelled=True, seed=seed) for seed in range(2)], []
     evaluator = SimpleNamespace(process=lambda data_samples, data_batch: seen.append(data_samples))
-    evaluator.evaluate = lambda size: {'mIoU': float(size)}
+    evaluator.evaluate = lambda size: {'mIoU': np.float32(size)}
     runner = SimpleNamespace(model=model, work_dir=str(tmp_path), val_loop=ValLoop.__new__(ValLoop))
     runner.val_loop.dataloader = DataLoader(batches, batch_size=None)
     runner.val_loop.evaluator = evaluator
