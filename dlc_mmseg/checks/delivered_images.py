@@ -18,7 +18,8 @@ from dlc_mmseg.checks.report import Report, Severity, Track, silent
 from dlc_mmseg.checks.stored_images import StoredImage, read_stored
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
 from dlc_mmseg.datasets.image_loading import LoadedImage, load_image
-from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile, check_raster_pipeline
+from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile
+from dlc_mmseg.datasets.raster_packing import check_raster_pipeline
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.functional.spread import spread
 

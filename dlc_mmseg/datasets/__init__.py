@@ -4,7 +4,8 @@ from dlc_mmseg.datasets.class_statistics import compute_class_statistics, load_c
 from dlc_mmseg.datasets.paired_dataset import PairedDomainDataset
 from dlc_mmseg.datasets.paired_sampler import Draw, PairedDomainSampler
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
-from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile, PackRasterInputs
+from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile
+from dlc_mmseg.datasets.raster_packing import PackRasterInputs
 from dlc_mmseg.datasets.whu_opt_sar import WHUOptSar8Dataset, WHUOptSarDataset
 from dlc_mmseg.files.statistics_file import (
     STATISTICS_FILE_NAME,

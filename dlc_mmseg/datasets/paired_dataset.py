@@ -16,7 +16,7 @@ from dlc_mmseg.datasets.loading_once import loading_once
 from dlc_mmseg.datasets.nesting import leaf_datasets
 from dlc_mmseg.datasets.paired_sampler import Draw
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampler, RareClassSampling, RareDraw, sampling_settings
-from dlc_mmseg.datasets.raster_loading import check_raster_pipeline
+from dlc_mmseg.datasets.raster_packing import check_raster_pipeline
 from dlc_mmseg.datasets.source_labels import (
     check_labels,
     check_labels_exist,

@@ -1,4 +1,4 @@
-"""Loading rasters in pipelines, and packing them with the pixels that hold no data."""
+"""Loading rasters in pipelines."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine import fileio
-from mmengine.structures import PixelData
-from mmseg.datasets.transforms.formatting import PackSegInputs
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from dlc_mmseg.datasets.raster_reading import Raster, RasterReading, fill_nodata, import_rasterio, open_raster
 from dlc_mmseg.errors import UserError
 
-NODATA_MAP = 'gt_nodata_map'
+NODATA_MAP, NODATA = 'gt_nodata_map', 255
 """Key of a pipeline's nodata pixels: shape (H, W), uint8, 0 where there is data, 255 elsewhere (also where padded)."""
-_NODATA = 255
 _PNG, _PNG_DEPTH, _PNG_COLOUR, _PNG_WITH_ALPHA = b'\x89PNG\r\n\x1a\n', 24, 25, (4, 6)
 _HEADER_BYTES = 32
 
@@ -87,7 +83,7 @@ class LoadRasterFromFile(BaseTransform):
         raster = self.load(path)
         results['img'] = np.ascontiguousarray(fill_nodata(raster))
         results['img_shape'] = results['ori_shape'] = raster.image.shape[:2]
-        results[NODATA_MAP] = raster.nodata.astype(np.uint8) * _NODATA
+        results[NODATA_MAP] = raster.nodata.astype(np.uint8) * NODATA
         fields = results.setdefault('seg_fields', [])
         if NODATA_MAP not in fields:
             fields.append(NODATA_MAP)
@@ -159,82 +155,6 @@ class LoadRasterFromFile(BaseTransform):
             f'{type(self).__name__}(bands={_plain(settings.bands)}, scale={_plain(settings.scale)}, '
             f'nodata={_plain(settings.nodata)}, nodata_in={settings.nodata_in!r})'
         )
-
-
-@TRANSFORMS.register_module()
-class PackRasterInputs(PackSegInputs):
-    """`PackSegInputs` that hands on which pixels hold no data.
-
-    Labels there become ``ignore_index``; the sample gets a ``nodata_map`` (`PixelData`, shape (1, H, W), bool) if there
-    are such pixels.
-
-    Args:
-        meta_keys: As in `PackSegInputs`; None takes its own.
-        ignore_index: Label of pixels without data.
-
-    Raises:
-        ValueError: If ``ignore_index`` is no label.
-    """
-
-    def __init__(self, meta_keys: Sequence[str] | None = None, ignore_index: int = 255) -> None:
-        options = {} if meta_keys is None else {'meta_keys': tuple(meta_keys)}
-        super().__init__(**options)  # type: ignore[no-untyped-call]
-        if not isinstance(ignore_index, int) or ignore_index < 0:
-            raise ValueError(f'ignore_index is {ignore_index}: give the label of pixels that are ignored, such as 255')
-        self.ignore_index = ignore_index
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Pack.
-
-        Args:
-            results: What the pipeline made.
-
-        Returns:
-            ``inputs`` (C, H, W) and ``data_samples``.
-
-        Raises:
-            UserError: If a step changed the size of the image, but not of its nodata map.
-        """
-        nodata = results.get(NODATA_MAP)
-        if nodata is None or not nodata.any():
-            return dict(super().transform(results))
-        if nodata.shape[:2] != results['img'].shape[:2]:
-            what = f'is {nodata.shape[:2]} where the image is {results["img"].shape[:2]} (height, width)'
-            remedy = 'leave out steps that crop or pad images without their seg_fields (CenterCrop, Pad, Albu)'
-            raise UserError(results.get('img_path', NODATA_MAP), f'its nodata map {what}', remedy)
-        labels = results.get('gt_seg_map')
-        if labels is not None:
-            there = nodata
-            if nodata.shape != labels.shape[:2]:  # test pipelines resize the image, not the labels
-                height, width = labels.shape[:2]
-                there = cv2.resize(nodata, (width, height), interpolation=cv2.INTER_NEAREST)
-            results['gt_seg_map'] = np.where(there > 0, np.asarray(self.ignore_index, labels.dtype), labels)
-        packed = dict(super().transform(results))
-        packed['data_samples'].set_data({'nodata_map': PixelData(data=torch.from_numpy(nodata > 0)[None])})
-        return packed
-
-
-def check_raster_pipeline(steps: Sequence[Any], name: str) -> None:
-    """Refuse pipelines that load rasters, but lose which pixels hold no data.
-
-    Args:
-        steps: Transforms of a pipeline, built.
-        name: What messages call the pipeline.
-
-    Raises:
-        UserError: If `LoadRasterFromFile` is not followed by `PackRasterInputs`, or a step moves pixels of the image
-            only.
-    """
-    if not any(isinstance(step, LoadRasterFromFile) for step in steps):
-        return
-    for step in steps:
-        kind = type(step).__name__
-        if isinstance(step, PackSegInputs) and not isinstance(step, PackRasterInputs):
-            what = 'loads rasters, and PackSegInputs drops which of their pixels hold no data'
-            raise UserError(name, what, "end it with dict(type='PackRasterInputs')")
-        if kind in ('CenterCrop', 'Pad', 'Albu'):
-            what = f'{kind} treats the image without its nodata map'
-            raise UserError(name, what, 'take RandomCrop, RandomFlip, RandomRotate or Resize of MMSegmentation instead')
 
 
 def picture_kind(start: bytes) -> Literal['', 'plain', 'alpha']:

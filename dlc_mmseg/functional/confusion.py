@@ -11,7 +11,7 @@ def confusion_counts(labels: Tensor, predictions: Tensor, num_classes: int, *, i
 
     Args:
         labels: True labels of any shape; ``ignore_index`` and other values outside 0..K-1 are left out.
-        predictions: Predicted labels of the same shape, 0..K-1.
+        predictions: Predicted labels of the same shape, 0..K-1 where the label is known.
         num_classes: Number of classes K.
         ignore_index: Label that is no class.
 
@@ -23,13 +23,14 @@ def confusion_counts(labels: Tensor, predictions: Tensor, num_classes: int, *, i
     """
     if labels.shape != predictions.shape:
         raise ValueError(f'labels {tuple(labels.shape)} and predictions {tuple(predictions.shape)}: pass equal shapes')
-    if predictions.numel() and not 0 <= int(predictions.min()) <= int(predictions.max()) < num_classes:
+    known = (labels != ignore_index) & (labels >= 0) & (labels < num_classes)
+    predicted = predictions[known].long()
+    if predicted.numel() and not 0 <= int(predicted.min()) <= int(predicted.max()) < num_classes:
         raise ValueError(
-            f'predictions reach from {int(predictions.min())} to {int(predictions.max())}: '
+            f'predictions reach from {int(predicted.min())} to {int(predicted.max())}: '
             f'pass classes 0..{num_classes - 1}'
         )
-    known = (labels != ignore_index) & (labels >= 0) & (labels < num_classes)
-    cells = labels[known].long() * num_classes + predictions[known].long()
+    cells = labels[known].long() * num_classes + predicted
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from rasters import UTM, write_raster
 
 from dlc_mmseg.datasets import LoadRasterFromFile, PackRasterInputs
-from dlc_mmseg.datasets.raster_loading import check_raster_pipeline
+from dlc_mmseg.datasets.raster_packing import check_raster_pipeline
 from dlc_mmseg.errors import UserError
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +18,11 @@ from dlc_mmseg.datasets.raster_reading import open_raster
 from dlc_mmseg.deploy.class_descriptions import Classes
 from dlc_mmseg.deploy.maps.areas import AreaMeasure
 from dlc_mmseg.deploy.maps.blending import Position, Strip, Tiling, blended_strips
-from dlc_mmseg.deploy.maps.class_table import ClassArea, class_areas, write_class_table
+from dlc_mmseg.deploy.maps.class_table import ClassArea, class_areas
+from dlc_mmseg.deploy.maps.companions import beside, write_companions
 from dlc_mmseg.deploy.maps.image_rows import ImageReading, ImageRows, open_rows
 from dlc_mmseg.deploy.maps.inputs import MapJob
 from dlc_mmseg.deploy.maps.map_file import Georeference, Layer, PartialRaster, gdal_settings, georeference, part_path
-from dlc_mmseg.deploy.maps.polygons import POLYGON_SUFFIXES, class_polygons, write_polygons
 from dlc_mmseg.deploy.maps.window_classifier import WindowClassifier
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.atomic_writing import write_atomically
@@ -116,7 +113,16 @@ def predict_map(
         done = time.monotonic()
         with open_raster(str(job.map)) as file:
             areas = class_areas(file, classes.names, measure)
-            written += _companions(job, file, areas, classes, settings, place, made=bool(written))
+            written += write_companions(
+                job,
+                file,
+                areas,
+                classes,
+                place,
+                polygons=settings.polygons,
+                min_area=settings.min_area,
+                made=bool(written),
+            )
     return MapResult(job, areas, written, max(done, time.monotonic()) - started)
 
 
@@ -178,17 +184,6 @@ def map_layers(path: Path, classes: Classes, settings: MapSettings, run: str) ->
     if settings.confidence:
         layers.append(Layer(beside(path, 'confidence'), 'uint8', 255, ['confidence'], scale=1 / _CERTAIN, **scores))
     return layers
-
-
-def beside(path: Path, what: str, suffix: str | None = None) -> Path:
-    """A file that belongs to a map.
-
-    Args:
-        path: The map.
-        what: What it holds; empty for nothing but another ending.
-        suffix: Its ending; None takes the map's.
-    """
-    return path.with_name(f'{path.stem}{"_" if what else ""}{what}{suffix or path.suffix}')
 
 
 def _values(layer: Layer, strip: Strip, classifier: WindowClassifier) -> NDArray[Any]:
@@ -254,55 +249,3 @@ def _identity(image: Path) -> list[Any]:
     except OSError:  # of GDAL's own file systems
         return [str(image)]
     return [image.name, status.st_size, status.st_mtime_ns]
-
-
-def _companions(
-    job: MapJob,
-    file: Any,
-    areas: list[ClassArea],
-    classes: Classes,
-    settings: MapSettings,
-    place: Georeference,
-    *,
-    made: bool,
-) -> list[Path]:
-    """Write what belongs to a map beside its rasters, where it is new or missing."""
-    written = []
-    table = beside(job.map, 'areas', '.csv')
-    if made or not table.is_file():
-        write_class_table(table, areas)
-        written.append(table)
-    names = job.map.with_name(f'{job.map.name}.aux.xml')
-    if made or not names.is_file():
-        write_atomically(names, _category_names(classes))
-    if settings.polygons != 'none':
-        path = beside(job.map, '', POLYGON_SUFFIXES[settings.polygons])
-        if made or not path.is_file():
-            pieces = class_polygons(file, len(classes.names), AreaMeasure(place), settings.min_area)
-            write_polygons(path, pieces, classes.names, place)
-            written.append(path)
-    world = _world_file(job.image)
-    if world is not None:
-        kept = beside(job.map, '', '.tfw')
-        shutil.copyfile(world, kept)
-        written.append(kept)
-    return written
-
-
-def _category_names(classes: Classes) -> bytes:
-    """GDAL's sidecar, from which GIS read what values are called."""
-    lines = [f'      <Category>{escape(name)}</Category>' for name in classes.names]
-    head = ['<PAMDataset>', '  <PAMRasterBand band="1">', '    <CategoryNames>']
-    return '\n'.join([*head, *lines, '    </CategoryNames>', '  </PAMRasterBand>', '</PAMDataset>', '']).encode()
-
-
-def _world_file(image: Path) -> Path | None:
-    """The world file of an image: ``.tfw``, ``.tifw`` or ``.wld`` for ``.tif``, in any case."""
-    ending = image.suffix.lower()
-    if len(ending) < 3:
-        return None
-    wanted = {f'.{ending[1]}{ending[-1]}w', f'{ending}w', '.wld'}
-    if not image.parent.is_dir():
-        return None
-    found = [path for path in image.parent.glob(f'{glob.escape(image.stem)}.*') if path.suffix.lower() in wanted]
-    return found[0] if found else None
