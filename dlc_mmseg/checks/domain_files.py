@@ -12,11 +12,11 @@ from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS, METRICS
 
 from dlc_mmseg.checks.causes import reason, remedy
+from dlc_mmseg.checks.missing_images import Listing, report_missing
 from dlc_mmseg.checks.report import Report, one_line
-from dlc_mmseg.datasets.domain import missing_files
 from dlc_mmseg.datasets.label_loading import loads_labels
 from dlc_mmseg.datasets.nesting import leaf_configs, pair_config
-from dlc_mmseg.datasets.split_file import encoding_fault, name_faults
+from dlc_mmseg.datasets.split_file import encoding_fault
 
 Role = Literal['source', 'target', 'validation', 'test']
 
@@ -209,47 +209,14 @@ def _list_tiles(domain: Domain, report: Report) -> None:
         report.error(split, f'{domain.role} split file {fault.what}', fault.remedy)
         return
     infos = _infos(domain, report)
-    missing = set(missing_files(info['img_path'] for info in infos))
-    unexplained = sorted(missing - _explained(domain, split, missing, report))
-    report.files(
-        'error',
-        unexplained,
-        f'{domain.role} image is named in {split} but does not exist' if split else f'{domain.role} image is missing',
-        _missing_remedy(unexplained, split or domain.name, _suffix(dataset)) if unexplained else '',
-    )
+    listing = Listing(domain.role, domain.name, folder, _suffix(dataset) or '', split)
+    missing = report_missing([info['img_path'] for info in infos], listing, report)
     _repeated(domain, [info for info in infos if info['img_path'] not in missing], split, report)
     domain.tiles = [
         Tile(info['img_path'], info.get('seg_map_path') if domain.labelled else None, info, index)
         for index, info in enumerate(infos)
         if info['img_path'] not in missing
     ]
-
-
-def _missing_remedy(missing: list[str], listing: str, suffix: str | None) -> str:
-    """What to do about images that are not there; another ending of the first one is named."""
-    folder, name = os.path.split(missing[0])
-    stem = name.removesuffix(suffix or '').casefold()
-    names = sorted(os.listdir(folder or '.')) if os.path.isdir(folder or '.') else []
-    other = next((found for found in names if os.path.splitext(found)[0].casefold() == stem), None)
-    if other is not None:
-        return f'rename {other} to {name}: names of all images must end in {suffix!r}'
-    return f'correct {listing}: one name per line, without img_suffix ({suffix!r})'
-
-
-def _explained(domain: Domain, split: str, missing: set[str], report: Report) -> set[str]:
-    """Missing images whose line of the split file tells why they are."""
-    if not missing or not split or '://' in split:
-        return set()
-    folder, suffix = str(domain.dataset.data_prefix.get('img_path') or ''), _suffix(domain.dataset) or ''
-
-    def image(name: str) -> str:
-        return os.path.join(folder, name + suffix)
-
-    names: set[str] = set()
-    for fault in name_faults(split, lambda name: os.path.exists(image(name))):
-        report.error(split, f'{domain.role} split file: {fault.what}', fault.remedy)
-        names.update(fault.names)
-    return missing & {image(name) for name in names}
 
 
 def _infos(domain: Domain, report: Report) -> list[dict[str, Any]]:
