@@ -34,8 +34,8 @@ def network_of() -> Any:
     init_default_scope('mmseg')
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    config = Config.fromfile(ROOT / 'configs/dlc_demo.py').model.to_dict()
-    config['segmentor']['test_cfg'] = {'mode': 'slide', 'crop_size': (128, 128), 'stride': (64, 64)}
+    config = Config.fromfile(ROOT / 'configs/dlc_demo.py').model
+    config.segmentor.test_cfg = {'mode': 'slide', 'crop_size': (128, 128), 'stride': (64, 64)}
     return MODELS.build(config).student.eval()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import kornia
@@ -218,26 +218,40 @@ class StrongAugmentation(nn.Module):
         """
         plain = (images * std + mean) / self.value_range
         changed = self._happens(images, self.jitter_probability)
-        plain = torch.where(changed, self._jitter(plain.clamp(0, 1)), plain)
+        strengths = images.new_tensor([*[self.jitter_strength] * 3, self.hue_strength * 2 * torch.pi])
+        shift = (torch.rand(len(strengths), len(images), device=images.device) * 2 - 1) * strengths[:, None]
+        plain = _where(changed, _jitter, plain, shift.t())
         blurred = self._happens(images, self.blur_probability)
-        plain = torch.where(blurred, self._blur(plain), plain)
+        low, high = self.blur_sigma
+        sigma = low + (high - low) * torch.rand(len(images), 1, device=images.device)
+        plain = _where(blurred, self._blur, plain, sigma)
         return (plain * self.value_range - mean) / std
 
     def _happens(self, images: Tensor, probability: float) -> Tensor:
-        return torch.rand(len(images), 1, 1, 1, device=images.device) < probability
+        return torch.rand(len(images), device=images.device) < probability
 
-    def _jitter(self, images: Tensor) -> Tensor:
-        strengths = images.new_tensor([*[self.jitter_strength] * 3, self.hue_strength * 2 * torch.pi])
-        shift = (torch.rand(4, len(images), device=images.device) * 2 - 1) * strengths[:, None]
-        images = kornia.enhance.adjust_brightness(images, shift[0])
-        images = kornia.enhance.adjust_contrast(images, 1 + shift[1])
-        if images.shape[1] == 3:
-            images = kornia.enhance.adjust_saturation(images, 1 + shift[2])
-            images = kornia.enhance.adjust_hue(images, shift[3])
-        return images.clamp(0, 1)
-
-    def _blur(self, images: Tensor) -> Tensor:
-        low, high = self.blur_sigma
-        sigma = low + (high - low) * torch.rand(len(images), 1, device=images.device)
-        side = 2 * int(torch.tensor(4 * high).ceil()) + 1
+    def _blur(self, images: Tensor, sigma: Tensor) -> Tensor:
+        side = 2 * int(torch.tensor(4 * self.blur_sigma[1]).ceil()) + 1
         return kornia.filters.gaussian_blur2d(images, (side, side), sigma.expand(-1, 2), border_type='replicate')
+
+
+def _where(chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor], images: Tensor, parameters: Tensor) -> Tensor:
+    """Images of which the chosen ones, (B,), are changed with their parameters, (B, P); on a CPU only these are."""
+    if images.device.type != 'cpu':  # without waiting for the device
+        return torch.where(chosen.view(-1, 1, 1, 1), change(images, parameters), images)
+    changed = images.clone()
+    places = chosen.nonzero().squeeze(1)
+    if len(places):
+        changed[places] = change(images[places], parameters[places])
+    return changed
+
+
+def _jitter(images: Tensor, shift: Tensor) -> Tensor:
+    """Brightness, contrast, saturation and hue moved by a shift each, (B, 4)."""
+    brightness, contrast, saturation, hue = shift.unbind(dim=1)
+    images = kornia.enhance.adjust_brightness(images.clamp(0, 1), brightness)
+    images = kornia.enhance.adjust_contrast(images, 1 + contrast)
+    if images.shape[1] == 3:
+        images = kornia.enhance.adjust_saturation(images, 1 + saturation)
+        images = kornia.enhance.adjust_hue(images, hue)
+    return images.clamp(0, 1)
