@@ -1,54 +1,103 @@
 """DLC on two data sets of your own: edit the block below, nothing else is required.
 
-Each data set is a folder with images and, for the source, label images of the same names (single channel, one class
-index per pixel, 255 where unknown). The target needs labels only for validation. Images are PNG, JPEG or rasters of any
-number of bands and depth (GeoTIFF and whatever GDAL reads: pip install "dlc-mmseg[raster]"). Then:
+Each data set is a folder with images and, for the source, label images of the same names (a value or a colour per
+class; 255 where unknown). The target needs labels only for validation. Images are PNG, JPEG or rasters of any number
+of bands and depth (GeoTIFF and whatever GDAL reads: pip install "dlc-mmseg[raster]"). Then:
 
     mim train mmsegmentation configs/dlc_custom.py --gpus 1
     mim test mmsegmentation configs/dlc_custom.py --checkpoint work_dirs/dlc_custom/iter_4000.pth --gpus 1 --out maps
 
-The second command writes a map of every target image (or of every validation image, and evaluates these).
+--gpus 0 takes the CPU. The second command writes a map of every target image, and compares those that validation_split
+names. source_only_custom.py and baseline_custom.py train on the same data without adaptation and without correction.
 """
 
 _base_ = ['./_base_/default_runtime.py', './_base_/models/dlc_small_resnet.py']
 
 # ---- edit here ---------------------------------------------------------------------------------------------------
 source_root = 'data/my_source'  # labelled
+source_images, source_image_suffix = 'img', '.png'  # folder inside the root, and how its names end
+source_labels, source_label_suffix = 'lbl', '.png'
 target_root = 'data/my_target'  # unlabelled
-image_dir, label_dir = 'img', 'lbl'  # folders inside each root
-image_suffix, label_suffix = '.png', '.png'
+target_images, target_image_suffix = 'img', '.png'
+target_labels, target_label_suffix = 'lbl', '.png'  # used only with validation_split
+
 classes = ('building', 'road', 'land', 'vegetation', 'water')
 palette = [[220, 40, 40], [120, 120, 120], [200, 170, 110], [40, 160, 60], [40, 90, 220]]  # RGB, one colour per class
+# None: label values are 0, 1, .. in the order of the classes. Otherwise name the value or the colour of every class, as
+# in dict(ground=0, building=255), {'road': 40, 'low vegetation': [80, 120]} or dict(road=(255, 0, 0)); under 'ignored'
+# those that are no class
+source_label_map = None
+target_label_map = None
+
+# numbers of the bands, from 1, in one meaning for both domains; None takes those of the files, which must then be three
+source_bands = None
+target_bands = None
 # mean and standard deviation per band, here of 8-bit RGB; for all other images: mean, std = 'auto', 'auto'
 mean, std = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+
 # optional text files (relative to the root) with one image name per line, without suffix; None takes every image
 source_split = None
 target_split = None
 validation_split = None  # labelled target images to validate and test on; None: no labels, nothing to validate on
-crop_size = (256, 256)
-max_iters = 4000
+
+preset = 'gpu'  # or 'cpu' (docs/custom.md says what an iteration costs)
+# network ('tiny' and 'small' from scratch, 'mit_b0' pre-trained), crop and iterations of each
+presets = dict(gpu=('small', (256, 256), 4000), cpu=('tiny', (128, 128), 1000))
+network, crop_size, max_iters = presets.get(preset, presets['gpu'])
 # ------------------------------------------------------------------------------------------------------------------
 
 # what the fields below are made from: `dlc-mmseg check` tells of values that are changed when these are made already
 as_read = {name: value for name, value in list(globals().items()) if not name.startswith('_')}
+networks = dict(tiny=[16, 32, 64, 128], small=[32, 64, 128, 256], mit_b0=[32, 64, 160, 256])  # channels of the levels
+channels = len(source_bands or target_bands or (1, 2, 3))
+wrong = [
+    text
+    for found, text in (
+        (preset not in presets, f'preset is {preset!r}: choose one of {", ".join(presets)}'),
+        (network not in networks, f'the network of presets is {network!r}: choose one of {", ".join(networks)}'),
+        (len(palette) != len(classes), f'palette has {len(palette)} colours, classes has {len(classes)} names'),
+        (len(set(classes)) < len(classes), 'classes names one twice'),
+        (
+            len(source_bands or [0] * channels) != len(target_bands or [0] * channels),
+            'source_bands and target_bands differ in number: name the bands that mean the same, in one order',
+        ),
+        (
+            mean != 'auto' and len(mean) not in (1, channels),
+            f'mean has {len(mean)} values for {channels} bands: give one per band, or mean, std = "auto", "auto"',
+        ),
+        (
+            network == 'mit_b0' and channels != 3,
+            f'network "mit_b0" was trained on three bands, not {channels}: choose "small", or name three bands',
+        ),
+        (
+            target_label_map is not None and validation_split is None,
+            'target_label_map is given without validation_split: labels of the target serve for validation only',
+        ),
+    )
+    if found
+]
+if wrong:
+    raise ValueError('the block at the top of dlc_custom.py: ' + '; '.join(wrong))
+
+levels = networks[network]
 num_classes = len(classes)
 metainfo = dict(classes=classes, palette=palette)
 source_pipeline = [
-    dict(type='LoadRasterFromFile'),
-    dict(type='LoadAnnotations'),
+    dict(type='LoadRasterFromFile', bands=source_bands),
+    dict(type='LoadCodedAnnotations'),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.9),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
     dict(type='PackRasterInputs'),
 ]
 target_pipeline = [
-    dict(type='LoadRasterFromFile'),
+    dict(type='LoadRasterFromFile', bands=target_bands),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
     dict(type='PackRasterInputs'),
 ]
-test_pipeline = [dict(type='LoadRasterFromFile'), dict(type='PackRasterInputs')]
+test_pipeline = [dict(type='LoadRasterFromFile', bands=target_bands), dict(type='PackRasterInputs')]
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,
@@ -57,25 +106,26 @@ train_dataloader = dict(
     dataset=dict(
         type='PairedDomainDataset',
         source=dict(
-            type='BaseSegDataset',
+            type='CodedLabelDataset',
             metainfo=metainfo,
+            label_map=source_label_map,
             data_root=source_root,
-            data_prefix=dict(img_path=image_dir, seg_map_path=label_dir),
-            img_suffix=image_suffix,
-            seg_map_suffix=label_suffix,
+            data_prefix=dict(img_path=source_images, seg_map_path=source_labels),
+            img_suffix=source_image_suffix,
+            seg_map_suffix=source_label_suffix,
             ann_file=source_split or '',
             pipeline=source_pipeline,
         ),
         target=dict(
-            type='BaseSegDataset',
+            type='CodedLabelDataset',
             metainfo=metainfo,
             data_root=target_root,
-            data_prefix=dict(img_path=image_dir),
-            img_suffix=image_suffix,
+            data_prefix=dict(img_path=target_images),
+            img_suffix=target_image_suffix,
             ann_file=target_split or '',
             pipeline=target_pipeline,
         ),
-        rare_class_sampling=dict(temperature=0.5, min_pixels=1000, min_crop_ratio=0.5),
+        rare_class_sampling=dict(temperature=0.5, min_pixels=crop_size[0] * crop_size[1] // 64, min_crop_ratio=0.5),
     ),
 )
 test_dataloader = dict(
@@ -84,12 +134,11 @@ test_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='BaseSegDataset',
+        type='CodedLabelDataset',
         metainfo=metainfo,
         data_root=target_root,
-        data_prefix=dict(img_path=image_dir),
-        img_suffix=image_suffix,
-        ann_file=validation_split or '',
+        data_prefix=dict(img_path=target_images),
+        img_suffix=target_image_suffix,
         pipeline=test_pipeline,
     ),
 )
@@ -99,34 +148,58 @@ val_dataloader, val_evaluator, val_cfg = None, None, None
 if validation_split is None:
     test_evaluator.update(format_only=True, output_dir='maps')  # nothing to evaluate: maps are only written
 else:
-    test_pipeline.insert(1, dict(type='LoadAnnotations'))
-    test_dataloader['dataset'].update(
-        data_prefix=dict(img_path=image_dir, seg_map_path=label_dir), seg_map_suffix=label_suffix
+    labelled_pipeline = [test_pipeline[0], dict(type='LoadCodedAnnotations', optional=True), test_pipeline[1]]
+    labelled = dict(
+        test_dataloader['dataset'],
+        data_prefix=dict(img_path=target_images, seg_map_path=target_labels),
+        seg_map_suffix=target_label_suffix,
+        label_map=target_label_map,
+        pipeline=labelled_pipeline,
     )
-    val_dataloader, val_evaluator, val_cfg = test_dataloader, test_evaluator, dict(type='ValLoop')
+    val_dataloader = dict(test_dataloader, dataset=dict(labelled, ann_file=validation_split))
+    val_evaluator, val_cfg = test_evaluator, dict(type='ValLoop')
+    test_dataloader['dataset'] = dict(labelled, label_split=validation_split)  # maps of all, figures of these
 
+stride = (crop_size[0] // 2, crop_size[1] // 2)
+segmentor = dict(
+    backbone=dict(in_channels=channels, stem_channels=levels[0], base_channels=levels[0]),
+    decode_head=dict(in_channels=levels, num_classes=num_classes),
+    test_cfg=dict(mode='slide', crop_size=crop_size, stride=stride),
+)
+if network == 'mit_b0':
+    weights = 'https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segformer/mit_b0_20220624-7e0fe6dd.pth'
+    segmentor['backbone'] = dict(
+        _delete_=True,
+        type='MixVisionTransformer',
+        embed_dims=32,
+        num_layers=[2, 2, 2, 2],
+        num_heads=[1, 2, 5, 8],
+        sr_ratios=[8, 4, 2, 1],
+        init_cfg=dict(type='Pretrained', checkpoint=weights),  # NVIDIA's weights, for non-commercial use only
+    )
 model = dict(
     data_preprocessor=dict(size=crop_size, mean=mean, std=std),  # pads tiles smaller than the crop
-    segmentor=dict(
-        decode_head=dict(num_classes=num_classes),
-        test_cfg=dict(mode='slide', crop_size=crop_size, stride=(crop_size[0] // 2, crop_size[1] // 2)),
-    ),
+    segmentor=segmentor,
     warmup_iterations=max_iters // 2,  # pseudo-labels of a network from scratch are worth learning from later
-    teacher_momentum=0.003,
+    teacher_momentum=12 / max_iters,
     pseudo_label_threshold=0.9,  # a network without pre-training is never as sure as the published 0.968 asks for
-    masked_consistency=dict(block_size=32),
+    masked_consistency=dict(block_size=crop_size[0] // 8),
     transition=dict(total_iterations=max_iters),
 )
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='StudentOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
+    optimizer=dict(type='AdamW', lr=6e-5 if network == 'mit_b0' else 1e-3, weight_decay=0.01),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=100),
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=max_iters // 40),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=max_iters),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters // 8)
 default_hooks = dict(
-    checkpoint=dict(interval=500, save_best=None if validation_split is None else 'mIoU'),
+    checkpoint=dict(interval=max_iters // 8, save_best=None if validation_split is None else 'mIoU'),
 )
+custom_hooks = [
+    dict(type='PseudoLabelHook', interval=max_iters // 4),
+    dict(type='TransitionMatrixHook', interval=max_iters // 4),
+]

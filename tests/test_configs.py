@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import toy
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
@@ -134,6 +136,66 @@ def test_every_run_is_checked_resumable_and_watched(path):
     assert config.default_hooks.checkpoint.max_keep_ckpts != 1
 
 
+def custom_config(folder, **changes):
+    """`dlc_custom.py` with other values in its block, beside the two configs that build on it."""
+    text = next(path for path in CONFIGS if path.stem == 'dlc_custom').read_text(encoding='utf-8')
+    text = text.replace("'./_base_/", f"'{CONFIGS[0].parent.as_posix()}/_base_/")
+    for name, value in changes.items():
+        text, found = re.subn(rf'(?m)^{name} = .*$', f'{name} = {value!r}', text)
+        assert found, name
+    (folder / 'dlc_custom.py').write_text(text, encoding='utf-8')
+    for name in ('baseline_custom', 'source_only_custom'):
+        shutil.copy(CONFIGS[0].parent / f'{name}.py', folder)
+    return folder / 'dlc_custom.py'
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'preset': 'tpu'}, "preset is 'tpu': choose one of gpu, cpu"),
+        (
+            {'presets': {'gpu': ('huge', (256, 256), 9)}},
+            "the network of presets is 'huge': choose one of tiny, small, mit_b0",
+        ),
+        ({'palette': [[1, 2, 3]]}, 'palette has 1 colours, classes has 5 names'),
+        ({'source_bands': [1, 2, 3], 'target_bands': [1, 2]}, 'source_bands and target_bands differ in number'),
+        ({'source_bands': [1, 2, 3, 4], 'target_bands': [4, 3, 2, 1]}, 'mean has 3 values for 4 bands'),
+        ({'target_label_map': {'road': 1}}, 'target_label_map is given without validation_split'),
+    ],
+)
+def test_what_the_block_makes_impossible_is_refused_by_name(tmp_path, changes, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        Config.fromfile(custom_config(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ('preset', 'network', 'bands'), [('cpu', None, [3, 1]), ('gpu', 'tiny', None), ('cpu', 'mit_b0', None)]
+)
+def test_networks_and_presets_of_the_block_build(tmp_path, preset, network, bands):
+    changes = {'preset': preset, 'source_bands': bands, 'target_bands': bands}
+    if network:
+        changes['presets'] = {preset: (network, (64, 64), 16)}
+        changes['presets'].setdefault('gpu', ('small', (256, 256), 4000))
+    path = custom_config(tmp_path, **changes, **({} if bands is None else {'mean, std': ('auto', 'auto')}))
+    config = Config.fromfile(path)
+    model = MODELS.build({**config.model, 'segmentor': without_weights(config.model.segmentor)})
+    side = 64 if network else {'cpu': 128, 'gpu': 256}[preset]
+    assert config.model.data_preprocessor.size == (side, side)
+    logits = model.student._forward(torch.zeros(1, len(bands or 'rgb'), 64, 64))
+    assert logits.shape[1] == 5
+    for name, parts in (('baseline_custom', ['class_mix']), ('source_only_custom', [])):
+        other = Config.fromfile(tmp_path / f'{name}.py')
+        assert other.train_dataloader == config.train_dataloader
+        assert other.model.segmentor == config.model.segmentor
+        assert [part for part in ('class_mix', 'transition', 'volume_loss') if other.model.get(part)] == parts
+        MODELS.build({**other.model, 'segmentor': without_weights(other.model.segmentor)})
+
+
+def without_weights(segmentor):
+    """The same without weights to fetch."""
+    return ConfigDict({**segmentor, 'backbone': {**segmentor['backbone'], 'init_cfg': None}})
+
+
 @pytest.mark.parametrize('split', [None, 'val.txt'])
 def test_a_custom_target_is_mapped_without_labels_and_evaluated_with(split, tmp_path, monkeypatch):
     write_domain(tmp_path / 'data/my_target', 3 if split is None else [{1: 9}, {1: 60, 2: 40}, {2: 9}])
@@ -156,6 +218,6 @@ def test_a_custom_target_is_mapped_without_labels_and_evaluated_with(split, tmp_
     config.load_from = None
     metrics = Runner.from_cfg(config).test()
     maps = {path.name: np.asarray(Image.open(path)) for path in Path('there').iterdir()}
-    assert sorted(maps) == (['t01.png'] if split else ['t00.png', 't01.png', 't02.png'])
+    assert sorted(maps) == ['t00.png', 't01.png', 't02.png']  # of all images, whichever are compared
     assert all(image.shape == (16, 16) and image.max() < 3 for image in maps.values())
     assert bool(metrics) == (config.val_dataloader is not None) == (split is not None)

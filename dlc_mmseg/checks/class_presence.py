@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from dlc_mmseg.checks.domain_files import Domain
 from dlc_mmseg.checks.report import Report
 
+_LABEL_MAP = 'the label_map of a CodedLabelDataset (source_label_map in dlc_custom.py)'
+
 
 @dataclass(frozen=True)
 class LabelPixels:
@@ -63,7 +65,7 @@ def check_presence(pixels: LabelPixels, report: Report) -> bool:
         names = ', '.join(domain.classes[index] for index in absent)
         what = f'{pixels.ignored_share} of {domain.role} labels, and none is {names}'
         index = _value_of(absent[0], domain)
-        meant = f'if 255 means {domain.classes[absent[0]]}, write {index} in its place'
+        meant = f'if 255 means {domain.classes[absent[0]]}, write {index} in its place or name 255 in {_LABEL_MAP}'
         many = 'if 255 means one of them, write the index of that class in its place'
         remedy = f'{meant if len(absent) == 1 else many}; else correct metainfo.classes'
         (report.error if left == 1 and pixels.complete else report.warning)(pixels.where, what, remedy)

@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from dlc_mmseg.checks.domain_files import Domain
 from dlc_mmseg.checks.model_config import parts
 from dlc_mmseg.checks.report import Report
-from dlc_mmseg.datasets.label_encoding import IGNORED
+from dlc_mmseg.datasets.label_codes import IGNORED
 
 _HEADS = ('decode_head', 'auxiliary_head')
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +14,13 @@ from dlc_mmseg.checks.image_headers import Header, read_header, threads
 from dlc_mmseg.checks.report import Report, Track, silent
 from dlc_mmseg.datasets.class_statistics import count_tile
 from dlc_mmseg.datasets.domain import missing_files
-from dlc_mmseg.datasets.label_encoding import IGNORED, class_of_value, zero_based_label_hint
+from dlc_mmseg.datasets.label_codes import IGNORED, code_text, holds_colours
+from dlc_mmseg.datasets.label_encoding import (
+    MAP_REMEDY,
+    class_of_value,
+    strange_values,
+    zero_based_label_hint,
+)
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, TileStatistics
 from dlc_mmseg.functional.spread import spread
@@ -99,13 +106,15 @@ def check_label_kinds(domain: Domain, headers: dict[str, Header], report: Report
         report: Receives what is wrong.
     """
     modes = {tile.label: headers[tile.label].mode for tile in domain.tiles if tile.label in headers}
-    colours = [path for path, mode in modes.items() if mode in _COLOURS]
+    mapped = {tile.label for tile in domain.tiles if holds_colours(tile.info)}
+    colours = [path for path, mode in modes.items() if mode in _COLOURS and path not in mapped]
     fractions = [path for path, mode in modes.items() if mode == 'F']
     report.files(
         'error',
         [str(path) for path in colours],
         f'label of a {domain.role} image holds {modes[colours[0]] if colours else ""} colours instead of class indices',
-        'turn colours into one index per pixel (dlc-mmseg convert-potsdam and convert-vaihingen do for ISPRS)',
+        'name the colour of each class in label_map (source_label_map in dlc_custom.py), or turn colours into one '
+        'index per pixel (dlc-mmseg convert-potsdam and convert-vaihingen do for ISPRS)',
     )
     report.files(
         'error',
@@ -150,7 +159,7 @@ def count_labels_of(
 
 def _try_count(tile: Tile) -> TileStatistics | UserError:
     try:
-        return count_tile(str(tile.label))
+        return count_tile(str(tile.label), colours=holds_colours(tile.info))
     except UserError as error:
         return error
 
@@ -173,12 +182,19 @@ def check_values(
     if not number or not counts:
         return None
     pixels, strange, files = label_pixels(domain, counts, ignore_index)
+    info = counts[0][0].info
+    if files and 'label_codes' in info:
+        named = [code_text(value, colours=holds_colours(info)) for value in sorted(strange)[:8]]
+        what = f'label values {", ".join(named)}{", ..." if len(strange) > 8 else ""} are not named by label_map'
+        report.files('error', files, what, MAP_REMEDY)
+        return None
     if files:
         reduced = bool(getattr(domain.dataset, 'reduce_zero_label', False))
         listed = ', '.join(map(str, sorted(strange)[:8])) + (', ...' if len(strange) > 8 else '')
         what = f'label values {listed} are none of the {number} {domain.role} classes (reduce_zero_label={reduced})'
         what += f'; {pixels.ignored_share}' if pixels.ignored and pixels.absent else ''
-        report.files('error', files, what, _value_remedy(files, sorted(strange), number, reduced))
+        codes = {value for _, statistics in counts for value in statistics.counts} - {IGNORED}
+        report.files('error', files, what, _value_remedy(files, sorted(strange), codes, domain.classes, reduced))
         return None
     hint = zero_based_label_hint([({**tile.info}, statistics) for tile, statistics in counts], number)
     if hint is not None:
@@ -206,26 +222,32 @@ def label_pixels(
     labels: Counter[int] = Counter()
     for tile, statistics in counts:
         own = {value: _label(value, tile) for value in statistics.counts}
-        values = [value for value, label in own.items() if not 0 <= value <= IGNORED or label not in allowed]
+        values = strange_values(statistics.counts, tile.info, allowed)
         strange.update(values)
         for value, count in statistics.counts.items():
             labels[own[value]] += count
         if values:
             files.append(str(tile.label))
-    ignored = sum(statistics.counts.get(IGNORED, 0) for _, statistics in counts)
+    named = 'label_codes' in counts[0][0].info
+    ignored = 0 if named else sum(statistics.counts.get(IGNORED, 0) for _, statistics in counts)
     return LabelPixels(domain, labels, ignored, len(counts) == len(domain.tiles)), strange, files
 
 
-def _value_remedy(files: list[str], strange: list[int], number: int, reduced: bool) -> str:
+def _value_remedy(files: list[str], strange: list[int], codes: set[int], classes: Sequence[str], reduced: bool) -> str:
     if read_header(files[0]).lossy:
         return 'write labels from their source as PNG: compression with loss changes values, for good'
     if max(strange) > IGNORED:
-        return 'write labels as 8-bit images: values above 255 wrap around on loading'
-    if strange == [number] and not reduced:
+        return 'write labels as 8-bit images (values above 255 wrap around on loading), or name the codes in label_map'
+    if strange == [len(classes)] and not reduced:
         return 'set reduce_zero_label=True if labels count from 1 and 0 means unlabelled, or correct metainfo.classes'
-    if all(value % 10 == 0 for value in strange) and max(strange) <= 10 * number:
-        return 'divide the codes by ten (dlc-mmseg convert-whuoptsar does for WHU-OPT-SAR)'
-    return 'convert the labels to class indices 0, 1, .. or correct metainfo.classes'
+    if len(codes) == len(classes):
+        return f'name the code of each class: {_as_map(classes, sorted(codes))}, or as they belong together'
+    return 'name the codes of each class in label_map (source_label_map in dlc_custom.py), or correct metainfo.classes'
+
+
+def _as_map(classes: Sequence[str], codes: Sequence[int]) -> str:
+    pairs = ', '.join(f'{name!r}: {code}' for name, code in zip(classes, codes, strict=True))
+    return f'label_map={{{pairs}}} of a CodedLabelDataset (source_label_map in dlc_custom.py)'
 
 
 def _label(value: int, tile: Tile) -> int:

@@ -15,7 +15,8 @@ from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.report import Report
 from dlc_mmseg.datasets.class_statistics import count_tile
 from dlc_mmseg.datasets.domain import first_item
-from dlc_mmseg.datasets.label_encoding import IGNORED, class_of_value
+from dlc_mmseg.datasets.label_codes import IGNORED, holds_colours
+from dlc_mmseg.datasets.label_encoding import class_of_value
 from dlc_mmseg.datasets.raster_loading import NODATA_MAP
 from dlc_mmseg.errors import UserError
 
@@ -96,7 +97,7 @@ def _check_loaded_labels(domain: Domain, tile: Tile, item: Mapping[str, Any], re
     if not number or (flat and not loaded):
         return True
     try:
-        stored = count_tile(str(tile.label)).counts
+        stored = count_tile(str(tile.label), colours=holds_colours(tile.info)).counts
     except UserError:
         return True  # for the check of label files to report
     reduced, label_map = bool(tile.info.get('reduce_zero_label')), tile.info.get('label_map')

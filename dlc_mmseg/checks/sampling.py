@@ -11,6 +11,7 @@ from dlc_mmseg.checks.image_headers import Header
 from dlc_mmseg.checks.pipelines import Outputs
 from dlc_mmseg.checks.report import Report
 from dlc_mmseg.datasets.class_statistics import count_tile
+from dlc_mmseg.datasets.label_codes import holds_colours
 from dlc_mmseg.datasets.label_encoding import class_counts
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling, sampling_settings
 from dlc_mmseg.errors import UserError
@@ -105,7 +106,7 @@ def _match(
             return False
     for name in spread(list(tiles), _COMPARED):
         try:
-            counted = count_tile(str(tiles[name].label))
+            counted = count_tile(str(tiles[name].label), colours=holds_colours(tiles[name].info))
         except UserError:
             continue
         if counted != entries[name]:

@@ -1,6 +1,8 @@
 """Datasets and sampling of two domains."""
 
 from dlc_mmseg.datasets.class_statistics import compute_class_statistics, load_class_statistics
+from dlc_mmseg.datasets.coded_label_dataset import CodedLabelDataset
+from dlc_mmseg.datasets.coded_label_loading import LoadCodedAnnotations
 from dlc_mmseg.datasets.paired_dataset import PairedDomainDataset
 from dlc_mmseg.datasets.paired_sampler import Draw, PairedDomainSampler
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
@@ -17,7 +19,9 @@ from dlc_mmseg.files.statistics_file import (
 
 __all__ = [
     'STATISTICS_FILE_NAME',
+    'CodedLabelDataset',
     'Draw',
+    'LoadCodedAnnotations',
     'LoadRasterFromFile',
     'PackRasterInputs',
     'PairedDomainDataset',

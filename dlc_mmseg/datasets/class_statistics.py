@@ -7,11 +7,12 @@ import logging
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-import mmcv
 from mmengine.logging import print_log
 
+from dlc_mmseg.datasets.label_codes import decode_labels
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.statistics_file import (
     STATISTICS_FILE_NAME,
@@ -24,11 +25,12 @@ from dlc_mmseg.files.statistics_file import (
 _ANYONE_WRITES = 0o222
 
 
-def count_tile(path: str | os.PathLike[str]) -> TileStatistics:
+def count_tile(path: str | os.PathLike[str], *, colours: bool = False) -> TileStatistics:
     """Label pixels of one label image, read as MMSegmentation's ``LoadAnnotations`` reads it.
 
     Args:
         path: Single-channel label image; a palette image counts its indices.
+        colours: Whether to count colours, by their codes (see `LabelCodes`), instead.
 
     Returns:
         Size and counts of the tile.
@@ -37,13 +39,12 @@ def count_tile(path: str | os.PathLike[str]) -> TileStatistics:
         UserError: If the file is missing, does not decode, or is no single-channel integer image.
     """
     try:
-        labels = mmcv.imfrombytes(Path(path).read_bytes(), flag='unchanged', backend='pillow')
+        labels = decode_labels(Path(path).read_bytes(), colours=colours)
     except FileNotFoundError:
         raise UserError(path, 'label image is missing', 'add it or remove the image it belongs to') from None
     except Exception as error:
         reason = ' '.join(str(error).split())
         raise UserError(path, f'cannot be read as a label image ({reason})', 'restore the file') from error
-    labels = labels[..., 0] if labels.ndim == 3 and labels.shape[2] == 1 else labels
     if labels.ndim != 2 or labels.dtype.kind not in 'biu':
         raise UserError(
             path,
@@ -59,6 +60,7 @@ def compute_class_statistics(
     *,
     suffix: str = '.png',
     workers: int | None = None,
+    colours: bool = False,
 ) -> dict[str, TileStatistics]:
     """Count the label pixels of tiles.
 
@@ -67,6 +69,7 @@ def compute_class_statistics(
         names: Tiles relative to ``ann_dir``; None takes every file below it that ends in ``suffix``.
         suffix: Ending of label images.
         workers: Threads; None takes one per processor, at most 16.
+        colours: Whether to count colours, see `count_tile`.
 
     Returns:
         Statistics by tile name, in the order of ``names``.
@@ -79,7 +82,8 @@ def compute_class_statistics(
         names = sorted(path.relative_to(ann_dir).as_posix() for path in ann_dir.rglob(f'*{suffix}'))
     names = list(names)
     with ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16)) as pool:
-        tiles = pool.map(count_tile, [ann_dir / name for name in names])
+        count = partial(count_tile, colours=True) if colours else count_tile
+        tiles = pool.map(count, [ann_dir / name for name in names])
         return dict(zip(names, tiles, strict=True))
 
 
@@ -89,6 +93,7 @@ def load_class_statistics(
     *,
     path: str | os.PathLike[str] | None = None,
     workers: int | None = None,
+    colours: bool = False,
 ) -> dict[str, TileStatistics]:
     """Statistics of the given tiles: read where a file matches them, otherwise counted and kept.
 
@@ -102,6 +107,7 @@ def load_class_statistics(
         path: Statistics file that must match and is never rewritten; None takes
             ``<ann_dir>/class_statistics.json`` and keeps it up to date.
         workers: Threads that count; None takes one per processor, at most 16.
+        colours: Whether to count colours, see `count_tile`.
 
     Returns:
         Statistics of exactly the tiles in ``names``.
@@ -120,7 +126,7 @@ def load_class_statistics(
         others = len(missing or stale) - 1
         raise UserError(cache, f'{fault} (and {others} more)', 'write it anew or leave out `statistics`')
     if path is None:
-        known = _refresh(cache, known, [*missing, *stale], workers)
+        known = _refresh(cache, known, [*missing, *stale], workers, colours=colours)
     return {name: known[name] for name in names}
 
 
@@ -132,14 +138,14 @@ def _is_newer(tile: str, written: int) -> bool:
 
 
 def _refresh(
-    cache: Path, known: dict[str, TileStatistics], outdated: list[str], workers: int | None
+    cache: Path, known: dict[str, TileStatistics], outdated: list[str], workers: int | None, *, colours: bool
 ) -> dict[str, TileStatistics]:
     kept = {name: entry for name, entry in known.items() if os.path.isfile(os.path.join(cache.parent, name))}
     if not outdated and len(kept) == len(known):
         return known
     if outdated:
         print_log(f'Counting label pixels of {len(outdated)} tiles in {cache.parent}', logger='current')
-        kept.update(compute_class_statistics(cache.parent, outdated, workers=workers))
+        kept.update(compute_class_statistics(cache.parent, outdated, workers=workers, colours=colours))
     try:
         if not cache.parent.stat().st_mode & _ANYONE_WRITES:  # root could, but is not meant to
             raise PermissionError(errno.EACCES, 'folder is read-only')

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from dlc_mmseg.datasets.label_codes import IGNORED, code_text, holds_colours
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.statistics_file import TileStatistics
 
-IGNORED = 255
-"""Label that `LoadAnnotations` gives to pixels of no class."""
+MAP_REMEDY = "add them to label_map: to the class that they mean, or to 'ignored'"
 
 
 def class_of_value(value: int, *, reduce_zero_label: bool, label_map: Mapping[int, int] | None) -> int:
@@ -63,9 +63,12 @@ def check_label_values(
     """
     allowed = {*range(num_classes), ignore_index, IGNORED}
     for info, tile in tiles:
-        strange = [value for value in tile.counts if not 0 <= value <= 255 or _label(value, info) not in allowed]
+        strange = strange_values(tile.counts, info, allowed)
         if not strange:
             continue
+        if 'label_codes' in info:
+            codes = ', '.join(code_text(value, colours=holds_colours(info)) for value in strange)
+            raise UserError(info['seg_map_path'], f'holds {codes}, which label_map does not name', MAP_REMEDY)
         reduced = bool(info.get('reduce_zero_label'))
         remedy = 'convert the labels to class indices or correct metainfo.classes'
         if strange == [num_classes] and not reduced:
@@ -75,6 +78,18 @@ def check_label_values(
             f'label values {strange} are none of the {num_classes} classes (reduce_zero_label={reduced})',
             remedy,
         )
+
+
+def strange_values(values: Iterable[int], info: Mapping[str, Any], allowed: Container[int]) -> list[int]:
+    """Raw values that are neither a class nor ignored.
+
+    Args:
+        values: As stored in the label image.
+        info: The dataset's entry, with ``reduce_zero_label`` and ``label_map``.
+        allowed: Labels that may be.
+    """
+    mapped = info.get('label_map') or {}
+    return [v for v in values if not (v in mapped or 0 <= v <= IGNORED) or _label(v, info) not in allowed]
 
 
 def zero_based_label_hint(

@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 
 from dlc_mmseg.datasets.image_loading import described_loading
-from dlc_mmseg.datasets.label_encoding import IGNORED
+from dlc_mmseg.datasets.label_codes import IGNORED, decode_labels, holds_colours
 from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile
 from dlc_mmseg.files.remembered import remembered, stamp_of
 from dlc_mmseg.files.statistics_file import TileStatistics, count_labels
@@ -35,7 +34,7 @@ def without_nodata(
         steps: Transforms of the dataset's pipeline; others than `LoadRasterFromFile` know no nodata.
 
     Returns:
-        The statistics; sums stay height times width.
+        The statistics; sums stay height times width, unless a label map makes 255 a class.
 
     Raises:
         UserError: If an image cannot be read.
@@ -49,7 +48,10 @@ def without_nodata(
         folders[folder][name] = info
     hidden = {folder: _of_folder(Path(folder), members, loader) for folder, members in folders.items()}
     places = [os.path.split(str(info['img_path'])) for info in infos]
-    return [_without(tile, hidden[folder][name]) for tile, (folder, name) in zip(tiles, places, strict=True)]
+    return [
+        _without(tile, hidden[folder][name], info)
+        for info, tile, (folder, name) in zip(infos, tiles, places, strict=True)
+    ]
 
 
 def _of_folder(
@@ -76,14 +78,15 @@ def _hidden_labels(info: Mapping[str, Any], loader: LoadRasterFromFile) -> dict[
     nodata = loader.load(str(info['img_path'])).nodata
     if not nodata.any():
         return {}
-    labels = mmcv.imfrombytes(Path(info['seg_map_path']).read_bytes(), flag='unchanged', backend='pillow')
+    labels = decode_labels(Path(info['seg_map_path']).read_bytes(), colours=holds_colours(info))
     labels = np.asarray(labels).reshape(*labels.shape[:2], -1)[..., 0]
     return count_labels(labels[nodata]) if labels.shape == nodata.shape else {}
 
 
-def _without(tile: TileStatistics, hidden: Mapping[int, int]) -> TileStatistics:
+def _without(tile: TileStatistics, hidden: Mapping[int, int], info: Mapping[str, Any]) -> TileStatistics:
     if not hidden:
         return tile
     counts = {value: pixels - hidden.get(value, 0) for value, pixels in tile.counts.items()}
-    counts[IGNORED] = counts.get(IGNORED, 0) + sum(hidden.values())
+    if 'label_codes' not in info or info['label_map'].get(IGNORED, IGNORED) == IGNORED:
+        counts[IGNORED] = counts.get(IGNORED, 0) + sum(hidden.values())
     return TileStatistics(tile.size, {value: pixels for value, pixels in counts.items() if pixels > 0})

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dlc_mmseg.datasets.class_statistics import count_tile, load_class_statistics
 from dlc_mmseg.datasets.domain import missing_files
 from dlc_mmseg.datasets.image_loading import described_loading
+from dlc_mmseg.datasets.label_codes import holds_colours
 from dlc_mmseg.datasets.label_encoding import check_label_values, class_counts, zero_based_label_hint
 from dlc_mmseg.datasets.nesting import leaf_datasets
 from dlc_mmseg.datasets.nodata_labels import without_nodata
@@ -79,7 +80,8 @@ def count_source(dataset: Any, statistics: str | None = None) -> list[LabelledTi
         names[folder].append(name)
     if statistics is not None and len(names) > 1:
         raise UserError(statistics, f'one statistics file cannot serve {len(names)} label folders', 'leave it out')
-    known = {folder: load_class_statistics(folder, names[folder], path=statistics) for folder in names}
+    colours = any(holds_colours(info) for info in infos)
+    known = {folder: load_class_statistics(folder, names[folder], path=statistics, colours=colours) for folder in names}
     tiles = [known[folder][name] for folder, name in places]
     leaves = list(leaf_datasets(dataset))
     if len(leaves) == 1 or len({described_loading(leaf.pipeline.transforms) for leaf in leaves}) == 1:
@@ -101,7 +103,8 @@ def count_sample(dataset: Any, number: int) -> list[LabelledTile]:
         UserError: If a label image cannot be read.
     """
     infos = [dataset.get_data_info(index) for index in spread_indices(len(dataset), number)]
-    return [LabelledTile(info, count_tile(info['seg_map_path'])) for info in infos]
+    counted = [count_tile(info['seg_map_path'], colours=holds_colours(info)) for info in infos]
+    return [LabelledTile(info, statistics) for info, statistics in zip(infos, counted, strict=True)]
 
 
 def check_labels(tiles: Sequence[LabelledTile], num_classes: int, ignore_index: int) -> None:

@@ -13,6 +13,8 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 from torch import Tensor
 
+from dlc_mmseg.errors import UserError
+
 
 @METRICS.register_module()
 class ClassIoUMetric(IoUMetric):
@@ -24,10 +26,25 @@ class ClassIoUMetric(IoUMetric):
     the same where both are defined; it is left out only where the class is neither labelled nor predicted.
     ``mPrecision`` still leaves out classes that are never predicted.
 
-    With ``format_only`` nothing is compared: it writes maps and ends in one line that says where they are.
+    With ``output_dir`` it writes the map of every image, also of those without labels, and ends in one line that says
+    where they are. Images without labels have no part in the figures; with ``format_only`` none has.
 
     Takes the arguments of `IoUMetric`.
     """
+
+    def process(self, data_batch: dict[str, Any], data_samples: Sequence[dict[str, Any]]) -> None:
+        """Compare labelled images, and write maps of all where that is asked for.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Predicted samples.
+        """
+        compared = [sample for sample in data_samples if 'gt_sem_seg' in sample and not self.format_only]
+        super().process(data_batch, compared)
+        if self.output_dir is not None:
+            format_only, self.format_only = self.format_only, True
+            super().process(data_batch, _others(data_samples, compared))
+            self.format_only = format_only
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Figures of all images, or where their maps are.
@@ -35,13 +52,9 @@ class ClassIoUMetric(IoUMetric):
         Args:
             size: Number of images.
         """
-        if not self.format_only:
-            metrics: dict[str, float] = super().evaluate(size)
-            self._say_where(size)
-            return metrics
-        self.results.clear()
+        metrics: dict[str, float] = {} if self.format_only else super().evaluate(size)
         self._say_where(size)
-        return {}
+        return metrics
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Figures of all images, in percent.
@@ -49,6 +62,12 @@ class ClassIoUMetric(IoUMetric):
         Args:
             results: Areas of intersection, union, prediction and label of each image, each of shape (K,).
         """
+        if not results:
+            raise UserError(
+                'val_evaluator or test_evaluator',
+                'compares with labels, but no image has any',
+                'name the folder of the labels in data_prefix.seg_map_path, or write maps only with format_only=True',
+            )
         metrics: dict[str, float] = super().compute_metrics(results)
         intersection, union = (np.sum([np.asarray(areas[part]) for areas in results], axis=0) for part in (0, 1))
         with np.errstate(invalid='ignore'):
@@ -91,3 +110,9 @@ class ClassIoUMetric(IoUMetric):
         if self.output_dir and is_main_process():
             folder = os.path.abspath(self.output_dir)
             print_log(f'Maps of {size} images: {folder} (PNG, one class index per pixel)', logger='current')
+
+
+def _others(samples: Sequence[dict[str, Any]], chosen: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Samples that are not among the chosen ones; by identity, as tensors have no truth value."""
+    known = {id(sample) for sample in chosen}
+    return [sample for sample in samples if id(sample) not in known]

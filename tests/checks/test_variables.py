@@ -39,7 +39,7 @@ def test_configs_as_they_come_have_none(path, file):
     [
         ('max_iters', 100, 'train_cfg.max_iters=100'),
         ('source_root', 'elsewhere', f"{SOURCE}.data_root='elsewhere'"),
-        ('image_suffix', '.tif', f"{SOURCE}.img_suffix='.tif'"),
+        ('source_image_suffix', '.tif', f"{SOURCE}.img_suffix='.tif'"),
         ('classes', ('a', 'b'), f'{SOURCE}.metainfo.classes'),
         ('crop_size', (512, 512), 'model.data_preprocessor.size'),
         ('source_split', 'train.txt', ''),

@@ -14,6 +14,7 @@ from tiny_domains import CLASSES
 
 from dlc_mmseg.engine import class_iou_metric
 from dlc_mmseg.engine.class_iou_metric import ClassIoUMetric
+from dlc_mmseg.errors import UserError
 
 NEVER = torch.tensor([[0, 0, 0, 1]]), torch.tensor([[0, 0, 2, 2]])  # labels, prediction: class 1 is never predicted
 
@@ -95,3 +96,14 @@ def test_maps_with_labels_say_it_too(tmp_path, logged):
     without.process({}, [sample(labelled=True)])
     without.evaluate(1)
     assert len(logged) == 1
+
+
+def test_images_without_labels_are_mapped_and_not_compared(tmp_path, logged):
+    ours = metric(output_dir=str(tmp_path / 'maps'))
+    ours.process({}, [sample('a.tif', labelled=True), sample('b.tif', labelled=False)])
+    assert ours.evaluate(2)['mFscore'] == pytest.approx(80 / 3, abs=0.01)
+    assert sorted(path.name for path in (tmp_path / 'maps').iterdir()) == ['a.png', 'b.png']
+    none = metric()
+    none.process({}, [sample('b.tif', labelled=False)])
+    with pytest.raises(UserError, match='compares with labels, but no image has any'):
+        none.evaluate(1)
