@@ -80,6 +80,7 @@ if wrong:
     raise ValueError('the block at the top of dlc_custom.py: ' + '; '.join(wrong))
 
 levels = networks[network]
+interval = presets[preset][2] // 8  # iterations between validations and checkpoints
 num_classes = len(classes)
 metainfo = dict(classes=classes, palette=palette)
 source_pipeline = [
@@ -180,8 +181,8 @@ if network == 'mit_b0':
 model = dict(
     data_preprocessor=dict(size=crop_size, mean=mean, std=std),  # pads tiles smaller than the crop
     segmentor=segmentor,
-    warmup_iterations=max_iters // 2,  # pseudo-labels of a network from scratch are worth learning from later
-    teacher_momentum=12 / max_iters,
+    warmup_iterations=4 * interval,  # pseudo-labels of a network from scratch are worth learning from later
+    teacher_momentum=1.5 / interval,
     pseudo_label_threshold=0.9,  # a network without pre-training is never as sure as the published 0.968 asks for
     masked_consistency=dict(block_size=crop_size[0] // 8),
     transition=dict(total_iterations=max_iters),
@@ -192,14 +193,14 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=6e-5 if network == 'mit_b0' else 1e-3, weight_decay=0.01),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=max_iters // 40),
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=interval // 5),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=max_iters),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters // 8)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=interval)
 default_hooks = dict(
-    checkpoint=dict(interval=max_iters // 8, save_best=None if validation_split is None else 'mIoU'),
+    checkpoint=dict(interval=interval, save_best=None if validation_split is None else 'mIoU'),
 )
 custom_hooks = [
-    dict(type='PseudoLabelHook', interval=max_iters // 4),
-    dict(type='TransitionMatrixHook', interval=max_iters // 4),
+    dict(type='PseudoLabelHook', interval=2 * interval),
+    dict(type='TransitionMatrixHook', interval=2 * interval),
 ]

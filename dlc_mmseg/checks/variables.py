@@ -69,8 +69,10 @@ def _check_file(config: Mapping[str, Any], variables: Mapping[str, Any], path: s
             old = read[file].get(name)
             if name not in _assigned(file) or old == value:
                 continue
-            judged.add(name)
             follow = _dependents(file, name, value, read[file])
+            if follow is None:  # the file refuses the value, alone or beside the others
+                continue
+            judged.add(name)
             now = dict(leaves(config))
             stale = {field: new for field, (before, new) in follow.items() if now.get(field) == before}
             if stale:
@@ -95,8 +97,11 @@ def _stored(tree: ast.AST) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
-def _dependents(path: str, name: str, value: Any, read: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Fields that would be others if a file gave a variable another value: as they are, and as they would be."""
+def _dependents(path: str, name: str, value: Any, read: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:
+    """Fields that would be others if a file gave a variable another value: as they are, and as they would be.
+
+    None where the file cannot be read with that value.
+    """
     tree = ast.parse(Path(path).read_text(encoding='utf-8'))
     body: list[ast.stmt] = []
     for statement in tree.body:
@@ -113,7 +118,7 @@ def _dependents(path: str, name: str, value: Any, read: Mapping[str, Any]) -> di
             copy.write_text(ast.unparse(tree), encoding='utf-8')
             other = Config.fromfile(copy, import_custom_modules=False).to_dict()
     except Exception:  # noqa: BLE001, a value of another type may break the program
-        return {}
+        return None
     before, after = dict(leaves(_read_part(read))), dict(leaves(_read_part(other)))
     return {field: (old, after[field]) for field, old in before.items() if field in after and after[field] != old}
 
