@@ -55,8 +55,11 @@ def _check_custom_imports(config: Mapping[str, Any], report: Report) -> None:
     imports = (config.get('custom_imports') or {}).get('imports') or []
     imports = [imports] if isinstance(imports, str) else imports
     if not any(str(name).split('.')[0] == 'dlc_mmseg' for name in imports):
-        remedy = "add custom_imports=dict(imports=['dlc_mmseg'], allow_failed_imports=False)"
+        remedy = "add custom_imports=dict(imports=['dlc_mmseg', 'dlc_mmseg.safe_files'], allow_failed_imports=False)"
         report.warning('custom_imports', 'does not name dlc_mmseg: `mim train` may not find its parts', remedy)
+    elif 'dlc_mmseg.safe_files' not in imports and config.get('runner_type') != 'PreflightRunner':
+        what = "loads checkpoints as MMEngine does, whose loaders may run code in a file or refuse the run's own"
+        report.warning('custom_imports', what, "add 'dlc_mmseg.safe_files' to its imports")
 
 
 def _check_validation(config: Mapping[str, Any], report: Report) -> None:

@@ -163,6 +163,15 @@ field_fault(
 field_fault(
     'package not imported', 'custom_imports', None, 'does not name dlc_mmseg', 'add custom_imports', severity='warning'
 )
+field_fault(
+    'unsafe loaders',
+    'custom_imports.imports',
+    ['dlc_mmseg'],
+    "whose loaders may run code in a file or refuse the run's own",
+    "add 'dlc_mmseg.safe_files' to its imports",
+    where='custom_imports',
+    severity='warning',
+)
 
 
 @fault(
