@@ -250,6 +250,7 @@ def test_memory_does_not_change_the_map(model, monkeypatch):
         (['scene.tif', '--out', 'maps', '--bands', '1', '2'], ['2 channels', '--bands']),
         (['scene.tif', '--out', 'maps', '--device', 'nowhere'], ['--device', 'nowhere']),
         (['scene.tif', '--out', '.'], ['would overwrite']),
+        (['scene.tif', '--out', 'maps', '--cfg-options', 'model.unknown=1'], ['does not build', 'unknown']),
         (['scene.tif', '--out', 'maps', '--window', '64', '--overlap', '63'], ['--overlap', 'at most 32']),
     ],
 )

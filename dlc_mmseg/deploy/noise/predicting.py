@@ -46,10 +46,15 @@ def load_model(config: Config, checkpoint: str | Path, device: str = 'cpu') -> B
         The model in evaluation mode.
 
     Raises:
-        UserError: If the checkpoint is missing, damaged, unsafe, or does not fit the model.
+        UserError: If the model cannot be built, or the checkpoint is missing, damaged, unsafe, or does not fit it.
     """
     init_default_scope('mmseg')
-    model: BaseSegmentor = MODELS.build(config.model)
+    try:
+        model: BaseSegmentor = MODELS.build(config.model)
+    except Exception as error:  # anything that a part of a model may raise on its arguments
+        reason = ' '.join(str(error).split())[:300]
+        remedy = 'give the config that the checkpoint was trained with, or correct it'
+        raise UserError('model', f'of the config does not build ({reason})', remedy) from error
     loaded = load_checkpoint_file(checkpoint)
     try:
         model.load_state_dict(loaded.get('state_dict', loaded))
