@@ -160,6 +160,21 @@ else:
     val_dataloader = dict(test_dataloader, dataset=dict(labelled, ann_file=validation_split))
     val_evaluator, val_cfg = test_evaluator, dict(type='ValLoop')
     test_dataloader['dataset'] = dict(labelled, label_split=validation_split)  # maps of all, figures of these
+# --tta: as it is, and flipped both ways; labels are read last, as they lie
+tta_pipeline = [
+    test_dataloader['dataset']['pipeline'][0],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='RandomFlip', prob=0.0),
+                dict(type='RandomFlip', prob=1.0),
+                dict(type='RandomFlip', prob=1.0, direction='vertical'),
+            ],
+            *([step] for step in test_dataloader['dataset']['pipeline'][1:]),
+        ],
+    ),
+]
 
 stride = (crop_size[0] // 2, crop_size[1] // 2)
 segmentor = dict(

@@ -12,10 +12,11 @@ import toy
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
-from tiny_domains import dataset_config, write_domain
+from tiny_domains import LABELS, LOAD, PACK, dataset_config, write_domain
 
 ITERATIONS = 2
 TRANSITION = {'type': 'NoiseTransitionMatrix'}
+FLIPS = [{'type': 'RandomFlip', 'prob': 0.0}, {'type': 'RandomFlip', 'prob': 1.0}]
 _runs = count()
 
 
@@ -45,7 +46,9 @@ def run_config(root: Path, **changes: Any) -> Config:
         'custom_imports': {'imports': ['dlc_mmseg', 'dlc_mmseg.safe_files'], 'allow_failed_imports': False},
         'default_scope': 'mmseg',
         'work_dir': str(root / 'work'),
-        'model': toy.dlc(transition={**TRANSITION, 'total_iterations': ITERATIONS}),
+        'model': toy.dlc(transition={**TRANSITION, 'total_iterations': ITERATIONS}, decode_head={'type': 'FCNHead'}),
+        'tta_model': {'type': 'SegTTAModel'},
+        'tta_pipeline': [LOAD, {'type': 'TestTimeAug', 'transforms': [FLIPS, [LABELS], [PACK]]}],
         'train_dataloader': {
             **loader,
             'batch_size': 2,

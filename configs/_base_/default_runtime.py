@@ -16,6 +16,7 @@ log_level = 'INFO'
 load_from = None
 resume = False
 randomness = dict(seed=0)
+tta_model = dict(type='SegTTAModel')  # with --tta, which takes tta_pipeline
 model_wrapper_cfg = dict(type='BranchwiseDistributedDataParallel')  # several GPUs: branch by branch, as on one
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

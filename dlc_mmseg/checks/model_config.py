@@ -151,6 +151,15 @@ def check_parts(config: Mapping[str, Any], report: Report) -> None:
     ):
         remedy = "add band_statistics=dict(type='BandStatisticsHook') to default_hooks, or give numbers"
         report.error('model.data_preprocessor.mean', "is 'auto', which no hook sets", remedy)
+    head, named = (model.get('segmentor') or {}).get('decode_head'), model.get('decode_head')
+    if (
+        adapts
+        and named is not None
+        and isinstance(head, Mapping)
+        and resolve(named, MODELS) is not resolve(head, MODELS)
+    ):
+        what = f'{type_name(named)} is not that of the segmentor ({type_name(head)}); get_flops reads it, nothing else'
+        report.warning('model.decode_head.type', what, f'set it to {type_name(head)!r}, or model.decode_head=None')
     transition = model.get('transition')
     for name in ('volume_loss', 'convexity_loss'):
         if model.get(name) is not None and transition is None:

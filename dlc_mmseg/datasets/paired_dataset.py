@@ -9,6 +9,7 @@ import numpy as np
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from dlc_mmseg.datasets.browsable_pair import BrowsablePair
 from dlc_mmseg.datasets.domain import build_domain, first_item
 from dlc_mmseg.datasets.draw_randomness import Stream, draw_generator, isolated_randomness, shuffled_index
 from dlc_mmseg.datasets.label_loading import drop_label_loading
@@ -111,7 +112,7 @@ class PairedDomainDataset(Dataset[dict[str, Any]]):
             IndexError: If an integer is out of range.
         """
         if not isinstance(index, tuple):
-            return self._load(*self._pair_of_index(int(index)))
+            return BrowsablePair(self._load(*self._pair_of_index(int(index))))
         draw = Draw(*index)
         with isolated_randomness(draw.seed, draw.ordinal):
             return self._load(*self._pair_of_draw(draw))

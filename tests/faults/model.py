@@ -133,3 +133,11 @@ field_fault(
 field_fault('misspelt optimizer', 'optim_wrapper.optimizer.type', 'AdamV', "'AdamV' is not registered", 'may be meant')
 field_fault('unknown argument of the optimizer', 'optim_wrapper.optimizer.lrr', 1.0, "'lrr", where='optim_wrapper')
 field_fault('unknown constructor', 'optim_wrapper.constructor', 'Nobody', "'Nobody' is not registered")
+field_fault(
+    'another head for get_flops',
+    'model.decode_head.type',
+    'ASPPHead',
+    'ASPPHead is not that of the segmentor (FCNHead)',
+    'model.decode_head=None',
+    severity='warning',
+)

@@ -23,6 +23,21 @@ test_pipeline = [
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='PackSegInputs'),
 ]
+# --tta: as it is, and flipped both ways; labels are read last, as they lie
+tta_pipeline = [
+    test_pipeline[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='RandomFlip', prob=0.0),
+                dict(type='RandomFlip', prob=1.0),
+                dict(type='RandomFlip', prob=1.0, direction='vertical'),
+            ],
+            *([step] for step in test_pipeline[1:]),
+        ],
+    ),
+]
 train_dataloader = dict(
     batch_size=8,
     num_workers=4,

@@ -6,6 +6,7 @@ norm_cfg = dict(type='BN', requires_grad=True)  # 'SyncBN' for several GPUs
 # MiT weights: NVIDIA's non-commercial licence. Without network: --cfg-options model.segmentor.backbone.init_cfg=None
 mit_b5_weights = 'https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segformer/mit_b5_20220624-658746d9.pth'
 model = dict(
+    decode_head=dict(type='HRDAHead'),  # get_flops looks for it here
     segmentor=dict(
         type='HRDAEncoderDecoder',
         scales=(0.5, 1.0),

@@ -4,6 +4,7 @@ _base_ = './dlc.py'
 
 norm_cfg = dict(type='BN', requires_grad=True)  # 'SyncBN' for several GPUs
 model = dict(
+    decode_head=dict(type='SegformerHead'),  # get_flops looks for it here
     segmentor=dict(
         type='EncoderDecoder',
         backbone=dict(

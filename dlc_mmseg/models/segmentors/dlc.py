@@ -71,6 +71,8 @@ class DLCSegmentor(MeanTeacherSegmentor):
         memory_format: FeatureFormat = 'auto',
         pretrained: None = None,
         train_cfg: None = None,
+        test_cfg: dict[str, Any] | None = None,
+        decode_head: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
             segmentor,
@@ -92,6 +94,8 @@ class DLCSegmentor(MeanTeacherSegmentor):
             memory_format=memory_format,
             pretrained=pretrained,
             train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            decode_head=decode_head,
         )
         for name, part in (('volume_loss', volume_loss), ('convexity_loss', convexity_loss)):
             if part is not None and transition is None:

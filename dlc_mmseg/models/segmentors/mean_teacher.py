@@ -61,6 +61,10 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             ``auto``: contiguous on a CPU, where the rest is slow, as they come on a GPU.
         pretrained: None; `mmseg.apis.init_model` passes it, and ``train_cfg``.
         train_cfg: None.
+        test_cfg: None, or the config of a test loop, which MMSegmentation's `pytorch2torchscript.py` passes; how to
+            predict is said in the segmentor's ``test_cfg``.
+        decode_head: None, or ``dict(type=...)``, the type of the segmentor's head: MMSegmentation's `get_flops.py`
+            looks for it at this place of the config. Nothing is built from it.
 
     Attributes:
         student: The trained segmentor.
@@ -92,6 +96,8 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         memory_format: FeatureFormat = 'auto',
         pretrained: None = None,
         train_cfg: None = None,
+        test_cfg: dict[str, Any] | None = None,
+        decode_head: dict[str, Any] | None = None,
     ) -> None:
         statistics = chosen_statistics(teacher_statistics, teacher_batch_statistics)
         super().__init__(
@@ -99,6 +105,10 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         )
         if pretrained is not None or train_cfg is not None:
             raise ValueError('pretrained and train_cfg say nothing here: put weights into init_cfg or load_from')
+        if test_cfg is not None and 'type' not in test_cfg:
+            raise ValueError(f'test_cfg is {dict(test_cfg)}: give it as segmentor.test_cfg')
+        if decode_head is not None and set(decode_head) != {'type'}:
+            raise ValueError('decode_head only names a type, for get_flops: give the settings as segmentor.decode_head')
         _check_arguments(warmup_iterations, pseudo_label_threshold, pseudo_label_margins, quality_weight)
         self.self_training = class_mix is not None or masked_consistency is not None
         if predict_with == 'teacher' and self.teacher_statistics.uses_batches and not self.self_training:

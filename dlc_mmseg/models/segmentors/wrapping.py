@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -52,6 +53,8 @@ class WrappingSegmentor(BaseSegmentor):
         predict_with: Literal['student', 'teacher'],
         memory_format: FeatureFormat,
     ) -> None:
+        if isinstance(data_preprocessor, dict):  # MMEngine looks in its own registry unless a Runner set the scope
+            data_preprocessor = MODELS.build(data_preprocessor)
         super().__init__(data_preprocessor=data_preprocessor)
         if predict_with not in ('student', 'teacher'):
             raise ValueError(f"predict_with is {predict_with!r}: choose 'student' or 'teacher'")
@@ -114,3 +117,12 @@ class WrappingSegmentor(BaseSegmentor):
     def _forward(self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None) -> Any:
         """Raw head output, for FLOP counting and export."""
         return self.inference_network._forward(inputs, data_samples)
+
+    def forward_dummy(self, inputs: Tensor) -> Tensor:
+        """Logits (B, K, H, W) of images (B, C, H, W), for MMSegmentation's `pytorch2torchscript.py`.
+
+        MMSegmentation 1.x has the method for none of its own segmentors, so that its tool fails with them.
+        """
+        logits = self.inference_network._forward(inputs)
+        resized: Tensor = resize(logits, size=inputs.shape[2:], mode='bilinear', align_corners=self.align_corners)
+        return resized
