@@ -59,6 +59,7 @@ def options(iterations=4):
         f'train_cfg.val_interval={iterations}',
         'train_dataloader.batch_size=2',
         'default_hooks.logger.interval=1',
+        'model.warmup_iterations=1',
         'custom_hooks.0.interval=2',
         'custom_hooks.1.interval=2',
     ]
