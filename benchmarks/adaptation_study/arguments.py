@@ -15,9 +15,9 @@ def parse_arguments(description: str, arguments: Sequence[str] | None = None) ->
         arguments: Arguments without the program's name; those of the process when None.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', nargs='+', metavar='NAME', help='demo, landcover (default: both)')
+    parser.add_argument('--data', nargs='+', metavar='NAME', help='demo, landcover, drone, buildings, … (default: all)')
     parser.add_argument('--variants', nargs='+', metavar='NAME', help='rows to run (default: all)')
-    parser.add_argument('--seeds', nargs='+', type=int, metavar='N', help='default: 0-4 for demo, 0-2 for landcover')
+    parser.add_argument('--seeds', nargs='+', type=int, metavar='N', help='default: 0-4 for demo, 0-2 for the others')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time')
     parser.add_argument('--threads', type=int, default=1, help='threads of a run')
     parser.add_argument('--gpus', type=int, default=0, help='GPUs of a run; 0 trains on the CPU')
