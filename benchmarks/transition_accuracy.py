@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from known_noise import Cell, Points, cells, draw
+from known_noise import Cell, NoisyPoints, cells, draw
 from numpy.typing import NDArray
 from plain_recipe import STEPS, shares_of_triples, solve_batch, two_nearest
 from provenance import ROOT, origin, table, write_results
@@ -38,14 +38,14 @@ NEIGHBOURS = 50
 HAS_CLEANLAB = importlib.util.find_spec('cleanlab') is not None
 
 
-def counted(points: Points) -> Tensor:
+def counted(points: NoisyPoints) -> Tensor:
     """T counted from the true labels."""
     classes = len(points.transition)
     pairs = torch.bincount(points.true * classes + points.noisy, minlength=classes**2).view(classes, classes).float()
     return pairs / pairs.sum(dim=1, keepdim=True).clamp_min(1)
 
 
-def probabilities(points: Points, name: str) -> NDArray[np.floating[Any]] | None:
+def probabilities(points: NoisyPoints, name: str) -> NDArray[np.floating[Any]] | None:
     """Out-of-sample P(noisy label | features), (N, K), by cross-validation; None where a class has too few points."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
@@ -64,7 +64,7 @@ def probabilities(points: Points, name: str) -> NDArray[np.floating[Any]] | None
     return result
 
 
-def by_cleanlab(points: Points, name: str) -> Tensor | None:
+def by_cleanlab(points: NoisyPoints, name: str) -> Tensor | None:
     """T by confident learning (Northcutt, Jiang and Chuang, JAIR 2021): confident joint, then its noise matrix."""
     from cleanlab.count import compute_confident_joint, estimate_latent
 

@@ -228,7 +228,7 @@ def label_pixels(
             labels[own[value]] += count
         if values:
             files.append(str(tile.label))
-    named = 'label_codes' in counts[0][0].info
+    named = any('label_codes' in tile.info for tile, _ in counts)
     ignored = 0 if named else sum(statistics.counts.get(IGNORED, 0) for _, statistics in counts)
     return LabelPixels(domain, labels, ignored, len(counts) == len(domain.tiles)), strange, files
 
@@ -241,7 +241,12 @@ def _value_remedy(files: list[str], strange: list[int], codes: set[int], classes
     if strange == [len(classes)] and not reduced:
         return 'set reduce_zero_label=True if labels count from 1 and 0 means unlabelled, or correct metainfo.classes'
     if len(codes) == len(classes):
-        return f'name the code of each class: {_as_map(classes, sorted(codes))}, or as they belong together'
+        tens = (
+            ' (dlc-mmseg convert-whuoptsar divides those of WHU-OPT-SAR by ten)'
+            if all(c % 10 == 0 for c in codes)
+            else ''
+        )
+        return f'name the code of each class: {_as_map(classes, sorted(codes))}, or as they belong together{tens}'
     return 'name the codes of each class in label_map (source_label_map in dlc_custom.py), or correct metainfo.classes'
 
 

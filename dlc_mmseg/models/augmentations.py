@@ -242,7 +242,7 @@ def _where(chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor], images: T
     changed = images.clone()
     places = chosen.nonzero().squeeze(1)
     if len(places):
-        changed[places] = change(images[places], parameters[places])
+        changed[places] = change(images[places], parameters[places]).to(changed.dtype)  # autocast changes it
     return changed
 
 

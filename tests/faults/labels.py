@@ -125,14 +125,21 @@ def _(root: Path, config: Config) -> None:
 
 
 @fault(
-    'grey levels for classes', '/source/lbl/t00.png', 'label values 128 are none', '255, which is ignored', '0, 1, ..'
+    'grey levels for classes',
+    '/source/lbl/t00.png',
+    'label values 128 are none',
+    '255, which is ignored',
+    'name the codes',
 )
 def _(root: Path, config: Config) -> None:
     masks(root, 'source', values=(0, 128, 255))
 
 
 @fault(
-    'round grey levels', '/source/lbl/t00.png', 'label values 100, 200 are none', 'convert the labels to class indices'
+    'round grey levels',
+    '/source/lbl/t00.png',
+    'label values 100, 200 are none',
+    "{'ground': 0, 'roof': 100, 'car': 200}",
 )
 def _(root: Path, config: Config) -> None:
     masks(root, 'source', values=(0, 100, 200))
