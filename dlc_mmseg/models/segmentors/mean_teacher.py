@@ -49,8 +49,8 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             target batch's, as the original implementation; the default), `StudentStatistics`, or
             `ClassMatchedStatistics` (of target images weighted to the source's class shares). Norms that the student
             keeps frozen (``norm_eval``, ``frozen_stages``) stay so either way.
-        teacher_batch_statistics: Earlier form of ``teacher_statistics``, over which it takes precedence: True is
-            `BatchStatistics`, False `StudentStatistics`.
+        teacher_batch_statistics: Earlier form of ``teacher_statistics``, in its place: True is `BatchStatistics`, False
+            `StudentStatistics`.
         warmup_iterations: Iterations without self-training at the start, in which only statistics adapt; None: none.
         pseudo_label_threshold: Confidence in [0, 1] above which a pixel counts as sure.
         pseudo_label_margins: Pixels (top, bottom, left, right) whose pseudo-labels get weight 0.

@@ -258,8 +258,17 @@ def chosen_statistics(statistics: dict[str, Any] | None, batch_statistics: bool 
 
     Args:
         statistics: Config; None is `BatchStatistics`.
-        batch_statistics: Earlier form, which takes precedence: True is `BatchStatistics`, False `StudentStatistics`.
+        batch_statistics: Earlier form: True is `BatchStatistics`, False `StudentStatistics`.
+
+    Raises:
+        ValueError: If both are given.
     """
     if batch_statistics is None:
         return {'type': 'BatchStatistics'} if statistics is None else statistics
-    return {'type': 'BatchStatistics' if batch_statistics else 'StudentStatistics'}
+    meant = 'BatchStatistics' if batch_statistics else 'StudentStatistics'
+    if statistics is not None:
+        raise ValueError(
+            f'teacher_batch_statistics={batch_statistics} is the earlier form of teacher_statistics, which is given '
+            f"too: leave it out and set teacher_statistics=dict(_delete_=True, type='{meant}') if that is meant"
+        )
+    return {'type': meant}

@@ -232,10 +232,9 @@ def test_a_negative_warm_up_is_refused():
         (None, None, 'BatchStatistics'),
         (None, False, 'StudentStatistics'),
         (MATCHED, None, 'ClassMatchedStatistics'),
-        (MATCHED, True, 'BatchStatistics'),
     ],
 )
-def test_the_earlier_argument_takes_precedence(statistics, batch, expected):
+def test_either_form_of_the_argument_chooses(statistics, batch, expected):
     assert chosen_statistics(statistics, batch)['type'] == expected
     model = build(teacher_statistics=statistics, teacher_batch_statistics=batch)
     assert type(model.teacher_statistics).__name__ == expected
@@ -263,3 +262,8 @@ def test_processes_share_what_they_saw(tmp_path):
     torch.testing.assert_close(first['mean'], model.teacher.backbone.first[1].running_mean, rtol=1e-4, atol=1e-5)
     shares = model.teacher_statistics.target_shares[0]
     torch.testing.assert_close(first['shares']['target_shares'][0], shares, rtol=1e-4, atol=1e-5)
+
+
+def test_the_earlier_form_beside_the_new_one_is_refused_with_what_replaces_it():
+    with pytest.raises(ValueError, match=r"set teacher_statistics=dict\(_delete_=True, type='StudentStatistics'"):
+        MODELS.build(toy.dlc(teacher_batch_statistics=False, teacher_statistics={'type': 'ClassMatchedStatistics'}))
