@@ -78,7 +78,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     add_option(group, 'confidence', action='store_true', help=help_confidence)
     help_polygons = (
         'outlines of the classes with their areas: geojson (the default; in WGS 84) or gpkg (in the reference system '
-        'of the map; needs pyogrio)'
+        'of the map)'
     )
     add_option(group, 'polygons', nargs='?', const='geojson', choices=('geojson', 'gpkg'), help=help_polygons)
     help_area = 'leave out smaller polygons (in pixels for images without georeference; default: none)'

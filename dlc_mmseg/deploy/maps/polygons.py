@@ -45,7 +45,7 @@ def check_polygons(kind: str) -> None:
     """
     if kind == 'gpkg' and importlib.util.find_spec('pyogrio') is None:
         what = 'needs the package pyogrio, which is not installed'
-        raise UserError('--polygons gpkg', what, 'pip install pyogrio, or take --polygons geojson')
+        raise UserError('--polygons gpkg', what, "pip install 'dlc-mmseg[raster]', or take --polygons geojson")
 
 
 def class_polygons(file: Any, num_classes: int, measure: AreaMeasure, min_area: float = 0.0) -> Iterator[ClassPolygon]:

@@ -58,7 +58,8 @@ def test_geojson_is_in_wgs84_and_covers_each_class(tmp_path):
 
 
 def test_geopackage_keeps_the_reference_system(tmp_path):
-    pyogrio = pytest.importorskip('pyogrio')
+    import pyogrio.raw
+
     path = write_raster(tmp_path / 'a.tif', labels(), crs=UTM, transform=TRANSFORM, nodata=255)
     count = written(tmp_path / 'a.gpkg', path)
     meta, _, geometries, (classes, names, areas) = pyogrio.raw.read(tmp_path / 'a.gpkg')
