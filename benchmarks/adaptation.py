@@ -10,7 +10,7 @@ Example:
     python benchmarks/adaptation.py --jobs 2                    # everything that is missing, a core each
     python benchmarks/adaptation.py --data demo --variants baseline dlc --seeds 0 1 --commit
     python benchmarks/adaptation.py --list                      # what is missing
-    python benchmarks/adaptation.py --table                     # write the tables into README.md
+    python benchmarks/adaptation.py --table                     # write the tables into benchmarks/README.md
 """
 
 from __future__ import annotations

@@ -116,15 +116,15 @@ def keep_results(futures: dict[Future[Result], Run], args: argparse.Namespace) -
 
 
 def write_tables(args: argparse.Namespace, identities: Identities) -> None:
-    """Print the tables and what is missing in them, and write them into the README."""
+    """Print the tables and what is missing in them, and write them into the README of the benchmarks."""
     results = read_results(args.repository / RESULTS)
     runs = in_order(Run(name, variant, seed) for name in DATA for variant in VARIANTS for seed in DATA[name].seeds)
     missing, reports = pending(runs, results, identities)
     text = format_tables(results, identities)
     print('\n'.join([text, '', *reports, *notes(results, runs, missing)]))
-    readme = args.repository / 'README.md'
+    readme = args.repository / 'benchmarks' / 'README.md'
     if update_readme(readme, text) and args.commit:
-        _commit(args.repository, readme, 'README: adaptation tables of all results so far')
+        _commit(args.repository, readme, 'Benchmarks: adaptation tables of all results so far')
 
 
 def _commit(repository: Path, path: Path, message: str) -> None:

@@ -24,7 +24,7 @@ def parse_arguments(description: str, arguments: Sequence[str] | None = None) ->
     parser.add_argument('--commit', action='store_true', help='commit each result at once, and the README of --table')
     parser.add_argument('--again', action='store_true', help='measure results of other code anew, too')
     parser.add_argument('--list', action='store_true', help='only print what is missing')
-    parser.add_argument('--table', action='store_true', help='only write the tables into README.md')
+    parser.add_argument('--table', action='store_true', help='only write the tables into benchmarks/README.md')
     parser.add_argument('--work_dir', type=Path, help='logs and checkpoints (default: work_dirs/adaptation)')
     parser.add_argument('--repository', type=Path, help=argparse.SUPPRESS)  # set by the script for the committed code
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The Markdown table of all results, and its place in the README."""
+"""The Markdown table of all results, and its place in the README of the benchmarks."""
 
 from __future__ import annotations
 

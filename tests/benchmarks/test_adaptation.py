@@ -323,8 +323,8 @@ def test_readme_changes_between_the_markers_only(tmp_path):
         update_readme(readme, 'table')
 
 
-def test_the_readme_has_the_markers():
-    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+def test_the_readme_of_the_benchmarks_has_the_markers():
+    text = (ROOT / 'benchmarks' / 'README.md').read_text(encoding='utf-8')
     assert text.count(BEGIN) == text.count(END) == 1
     assert text.index(BEGIN) < text.index(END)
 
