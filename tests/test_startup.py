@@ -58,6 +58,7 @@ import torch
 from mmengine import fileio
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
+from mmseg.apis import MMSegInferencer
 from mmseg.registry import DATASETS, HOOKS, MODELS
 
 def places():
@@ -73,11 +74,13 @@ assert HOOKS.get('PreflightHook') is not None
 loaders, backend = places()
 assert all(name.startswith('mmengine.') for name in loaders), loaders
 assert backend.startswith('mmengine.'), backend
+assert MMSegInferencer._inputs_to_list.__module__.startswith('mmengine.')
 
 import dlc_mmseg.safe_files
 loaders, backend = places()
 assert loaders == {'dlc_mmseg.files.checkpoint_loaders'}, loaders
 assert backend == 'dlc_mmseg.files.local_backend', backend
+assert MMSegInferencer._inputs_to_list.__module__ == 'dlc_mmseg.datasets.inferencer_folder'
 """
 
 

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from dlc_mmseg.checks.report import Report
 from dlc_mmseg.checks.schedulers import State, schedule_changes
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
+
+ReadCheckpoint = Callable[..., dict[str, Any]]
+"""Reads a file as `load_checkpoint_file` does."""
 
 _MOMENTS = {'Adam': 2, 'AdamW': 2, 'NAdam': 2, 'RAdam': 2, 'SGD': 1, 'RMSprop': 1}
 
@@ -93,7 +96,7 @@ def check_starting_points(
     schedule: Sequence[State] | None,
     report: Report,
     *,
-    full: bool,
+    read: ReadCheckpoint = load_checkpoint_file,
 ) -> None:
     """Check ``load_from``, what ``resume`` would take, and local pre-trained weights.
 
@@ -102,13 +105,13 @@ def check_starting_points(
         model: The built model; None compares no names.
         schedule: States of the schedulers as a run begins; None compares none.
         report: Receives what is wrong.
-        full: Read the tensors too, instead of what describes them.
+        read: Reads a checkpoint, given its path; raises `UserError` if it cannot.
     """
     load_from, resume = config.get('load_from'), bool(config.get('resume'))
     if load_from is not None:
-        checkpoint = _read(str(load_from), 'load_from', report, full=full)
+        checkpoint = _read(str(load_from), 'load_from', report, read)
     else:
-        checkpoint = _read_last(config, report, full=full) if resume else None
+        checkpoint = _read_last(config, report, read) if resume else None
     if checkpoint is not None and resume:
         name = str(load_from or config.get('work_dir'))
         _check_resumable(config, checkpoint, name, report)
@@ -118,10 +121,10 @@ def check_starting_points(
     for name, part in parts(config.get('model'), 'model'):
         weights = part.get('checkpoint')
         if type_name(part).startswith('Pretrained') and isinstance(weights, str) and '://' not in weights:
-            _read(weights, f'{name}.checkpoint', report, full=full)
+            _read(weights, f'{name}.checkpoint', report, read)
 
 
-def _read(path: str, name: str, report: Report, *, full: bool) -> dict[str, Any] | None:
+def _read(path: str, name: str, report: Report, read: ReadCheckpoint) -> dict[str, Any] | None:
     path = os.path.expanduser(path)
     if '://' in path:
         return None
@@ -130,13 +133,13 @@ def _read(path: str, name: str, report: Report, *, full: bool) -> dict[str, Any]
         report.error(path, f'{kind} ({name})', f'let {name} name a .pth file, or set it to None')
         return None
     try:
-        return load_checkpoint_file(path, mmap=not full)
+        return read(path)
     except UserError as error:
         report.error(path, f'{error.what} ({name})', error.remedy)
         return None
 
 
-def _read_last(config: Mapping[str, Any], report: Report, *, full: bool) -> dict[str, Any] | None:
+def _read_last(config: Mapping[str, Any], report: Report, read: ReadCheckpoint) -> dict[str, Any] | None:
     """What ``--resume`` takes; where `ExactResumeHook` is used a broken checkpoint gives way to an earlier one."""
     work_dir = Path(str(config.get('work_dir') or '.'))
     note = work_dir / 'last_checkpoint'
@@ -153,7 +156,7 @@ def _read_last(config: Mapping[str, Any], report: Report, *, full: bool) -> dict
     found = Report()
     checkpoint = None
     if os.path.isfile(path):
-        checkpoint = _read(path, f'named by {note}', found, full=full)
+        checkpoint = _read(path, f'named by {note}', found, read)
     else:
         what = f'names {path}, which does not exist'
         found.error(note, what, 'write the path of an earlier checkpoint into it, or name one in load_from')

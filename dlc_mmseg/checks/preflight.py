@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mmseg.registry import MODELS
 from torch import nn
 
 from dlc_mmseg.checks.channels import check_channels
-from dlc_mmseg.checks.checkpoints import check_starting_points, check_work_dir
+from dlc_mmseg.checks.checkpoints import ReadCheckpoint, check_starting_points, check_work_dir
 from dlc_mmseg.checks.class_presence import LabelPixels, check_joint_presence
 from dlc_mmseg.checks.classes import check_classes, check_palettes
 from dlc_mmseg.checks.delivered_images import check_delivered
@@ -36,6 +38,7 @@ from dlc_mmseg.checks.tested_labels import check_test_labels
 from dlc_mmseg.checks.value_range import check_eight_bit_steps, check_value_range
 from dlc_mmseg.checks.variables import check_variables
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
+from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, write_class_statistics
 
 
@@ -49,12 +52,21 @@ class Options:
             so that the dataset need not count again.
         config_file: File that the config was read from, as `Config.filename` says.
         track: Shows progress.
+        read_checkpoint: Deprecated. Reads checkpoints in place of `load_checkpoint_file`, which earlier versions had to
+            be given.
     """
 
     full: bool = False
     keep_statistics: bool = False
     config_file: str | None = None
     track: Track = silent
+    read_checkpoint: ReadCheckpoint | None = None
+
+    def __post_init__(self) -> None:
+        """Warn of what goes."""
+        if self.read_checkpoint is not None:
+            text = 'Options(read_checkpoint=...) is deprecated, leave it out: checkpoints are read safely without it'
+            warnings.warn(text, DeprecationWarning, stacklevel=3)
 
 
 def check_config(
@@ -112,7 +124,8 @@ def check_config(
     with report.attempt('work_dir'):
         check_work_dir(config, model, report)
     with report.attempt('load_from'):
-        check_starting_points(config, model, schedule, report, full=options.full)
+        read = options.read_checkpoint or load_checkpoint_file
+        check_starting_points(config, model, schedule, report, read=partial(read, mmap=not options.full))
     return report
 
 

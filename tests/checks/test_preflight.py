@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
@@ -338,3 +339,22 @@ def test_configs_without_a_part_do_not_break_the_checks(pair, valid, part, repor
     config = pair[1]
     config[part] = None
     assert [problem.where for problem in check(config, valid[1]).problems] == reported
+
+
+def test_the_way_in_which_earlier_versions_were_called_still_works_and_warns(pair):
+    sys.modules.pop('dlc_mmseg.engine.safe_checkpoint', None)
+    with pytest.warns(DeprecationWarning, match=r'from dlc_mmseg\.files\.safe_checkpoint'):
+        from dlc_mmseg.engine.safe_checkpoint import load_checkpoint_file
+    read = []
+
+    def reader(path, *, mmap):
+        read.append((path, mmap))
+        return load_checkpoint_file(path, mmap=mmap)
+
+    _, config = pair
+    config.load_from = str(pair[0] / 'source/img/t00.png')
+    with pytest.warns(DeprecationWarning, match='read_checkpoint'):
+        options = Options(full=True, read_checkpoint=reader)
+    report = check_config(config.to_dict(), options)
+    assert read == [(config.load_from, False)]
+    assert [problem.where for problem in report.errors] == [config.load_from]
