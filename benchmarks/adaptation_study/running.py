@@ -137,15 +137,10 @@ def gather(run: Run, folder: Path, place: Place, identity: Identity, seconds: fl
         RunFailedError: If its last iteration was not validated.
     """
     iterations = int(Config.fromfile(folder / 'config.py').train_cfg.max_iters)
-    validations = {
-        line['step']: line
-        for path in sorted(folder.glob('*/vis_data/scalars.json'))
-        for line in _lines(path)
-        if 'mIoU' in line
-    }
-    if iterations not in validations:
+    validated = validations(folder)
+    if iterations not in validated:
         raise RunFailedError(f'{folder}: no validation after the last iteration {iterations}')
-    last = validations[iterations]
+    last = validated[iterations]
     mean_f1 = last.get('mF1', last.get('mFscore'))  # runs of earlier versions wrote both, and meant the first
     student = next(iter(_lines(folder / STUDENT_FILE)), {})
     course = {line['iteration']: line for line in _lines(folder / COURSE_FILE)}
@@ -157,7 +152,7 @@ def gather(run: Run, folder: Path, place: Place, identity: Identity, seconds: fl
         labelled_shares=_of_classes(last, 'labelled'),
         student_miou=_rounded(student['mIoU']) if student else None,
         student_class_iou=_of_classes(student, 'IoU'),
-        best_miou=_rounded(max(line['mIoU'] for line in validations.values())),
+        best_miou=_rounded(max(line['mIoU'] for line in validated.values())),
         iterations=iterations,
         transition=[course[iteration] for iteration in sorted(course)],
         fingerprint=identity.config,
@@ -169,6 +164,16 @@ def gather(run: Run, folder: Path, place: Place, identity: Identity, seconds: fl
         threads=place.threads,
         machine=machine(),
     )
+
+
+def validations(folder: Path) -> dict[int, dict[str, Any]]:
+    """Figures of every validation of a run, by iteration.
+
+    Args:
+        folder: Its work folder.
+    """
+    lines = (line for path in sorted(folder.glob('*/vis_data/scalars.json')) for line in _lines(path))
+    return {line['step']: line for line in lines if 'mIoU' in line}
 
 
 def _of_classes(figures: Mapping[str, float], title: str) -> dict[str, float | None]:
