@@ -4,7 +4,7 @@ PYTEST_ARGS ?=
 # A folder with mmcv 2.1.0 compiled for the torch of constraints/test.txt, which nobody publishes; README says how.
 WHEELS ?= ../shared/wheels
 
-.PHONY: help test test-lowest test-openmmlab test-mmpretrain lint style types demo bench clean
+.PHONY: help test test-lowest test-openmmlab test-mmpretrain lint style types docs demo bench clean
 help:
 	@echo 'make test            run the tests, in .venv-test; PYTEST_ARGS=tests/functional takes a part of them'
 	@echo 'make test-lowest     the same with the lowest supported versions, in .venv-lowest'
@@ -12,6 +12,7 @@ help:
 	@echo '                     skipped unless WHEELS names a folder with mmcv compiled for this Python'
 	@echo 'make test-mmpretrain foundation backbones of MMPreTrain and timm, in .venv-mmpretrain (6 GB: torchvision brings CUDA)'
 	@echo 'make lint            check style and types, in .venv-test'
+	@echo 'make docs            write docs/reference from the docstrings, in .venv-test'
 	@echo 'make demo            draw, convert, train, test and compare on a drawn pair of domains, in .venv-demo'
 	@echo 'make bench           measure costs beside references in one table, in .venv-test'
 	@echo 'make clean           remove the environments and every build and cache folder'
@@ -66,6 +67,9 @@ style: .venv-test/installed
 	$(<D)/bin/ruff format --check .
 types: .venv-test/installed
 	$(<D)/bin/mypy
+
+docs: .venv-test/installed
+	$(<D)/bin/python tools/write_reference.py
 
 demo: .venv-demo/installed
 	$(<D)/bin/python tools/run_demo.py
