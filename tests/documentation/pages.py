@@ -24,7 +24,8 @@ class Block(NamedTuple):
         line: Line of its fence.
         language: What stands behind the fence.
         code: Its text.
-        how: What the comment `<!-- test: ... -->` above it says; empty without one. One of
+        how: What the comment `<!-- test: ... -->` above it says, or `<!-- test page: ... -->` for all blocks of a page
+            that have none; empty without either. One of
 
             - `not run, REASON`,
             - `with WORD=VALUE ...`: words of a shell block that stand for others,
@@ -56,8 +57,10 @@ def blocks(text: str) -> list[Block]:
     Args:
         text: Markdown.
     """
+    page = re.search(r'^<!-- test page: (.+) -->$', text, flags=re.MULTILINE)
+    rule = page[1] if page else ''
     return [
-        Block(text.count('\n', 0, match.start('fence')) + 1, match['language'], match['code'], match['how'] or '')
+        Block(text.count('\n', 0, match.start('fence')) + 1, match['language'], match['code'], match['how'] or rule)
         for match in _BLOCK.finditer(text)
     ]
 
