@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dlc_mmseg.functional import estimate_transition_matrix, log_volume
 from dlc_mmseg.functional.confusion import transition_error, true_transition
 from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor, pasted_views, teacher_view
-from dlc_mmseg.models.segmentors.head_logits import HeadLogits
+from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 from dlc_mmseg.models.transition.matrix import NoiseTransitionMatrix
 from dlc_mmseg.models.transition.views import LabelledView, Points, Views, draw_points
@@ -70,12 +70,13 @@ class ObservedBaseline(DLCSegmentor):
         inputs: dict[str, Tensor],
         data_samples: dict[str, list[SegDataSample]],
         teacher: TeacherOutput,
-    ) -> Iterator[dict[str, Tensor]]:
+    ) -> Generator[dict[str, Tensor], None, None]:
         """Uncorrected losses, then an update of every estimator."""
         seen: list[tuple[TargetBatch, HeadLogits]] = []
         for batch in self.target_batches(inputs, data_samples, teacher):
-            (head,) = self.student_logits(batch)
-            yield self.target_branch(batch, [head])
+            with self.target_statistics(batch):
+                (head,) = training_logits(self.student, batch.images)
+                yield self.target_branch(batch, [head])
             seen.append((batch, head._replace(logits=head.logits.detach())))
         self.observe(teacher, seen)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 
 import torch
 from mmengine.model import BaseModel
@@ -15,7 +15,10 @@ from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 
 
 def accumulate_branches(
-    model: BaseModel, network: nn.Module, branches: Iterator[dict[str, Tensor]], optim_wrapper: OptimWrapper
+    model: BaseModel,
+    network: nn.Module,
+    branches: Generator[dict[str, Tensor], None, None],
+    optim_wrapper: OptimWrapper,
 ) -> dict[str, Tensor]:
     """Back-propagate each branch as soon as it is computed.
 
@@ -35,19 +38,20 @@ def accumulate_branches(
     """
     log_vars: dict[str, Tensor] = {}
     totals = []
-    while True:
-        with optim_wrapper.optim_context(model), _named_batch_size():
-            branch = next(branches, None)
-        if branch is None:
-            break
-        loss, branch_log = model.parse_losses(branch)
-        branch_log.pop('loss')
-        log_vars.update(branch_log)
-        if isinstance(loss, Tensor) and loss.requires_grad:
-            totals.append(loss.detach())
-            with running_statistics(network, update=False):
-                optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-            _count(optim_wrapper, -1)  # `backward` has counted each branch as an iteration
+    with closing(branches):  # what a branch has set up for its backward pass is put back, whatever stops it
+        while True:
+            with optim_wrapper.optim_context(model), _named_batch_size():
+                branch = next(branches, None)
+            if branch is None:
+                break
+            loss, branch_log = model.parse_losses(branch)
+            branch_log.pop('loss')
+            log_vars.update(branch_log)
+            if isinstance(loss, Tensor) and loss.requires_grad:
+                totals.append(loss.detach())
+                with running_statistics(network, update=False):
+                    optim_wrapper.backward(optim_wrapper.scale_loss(loss))
+                _count(optim_wrapper, -1)  # `backward` has counted each branch as an iteration
     return {**log_vars, 'loss': torch.stack(totals).sum()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Literal
 
 import torch
@@ -146,7 +146,7 @@ class BranchwiseSegmentor(WrappingSegmentor):
     @abstractmethod
     def loss_branches(
         self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
-    ) -> Iterator[dict[str, Tensor]]:
+    ) -> Generator[dict[str, Tensor], None, None]:
         """The losses of one iteration, one branch at a time; each holds a graph of its own.
 
         Args:

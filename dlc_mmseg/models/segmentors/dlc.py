@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Literal
 
 import torch
@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from dlc_mmseg.models.segmentors.feature_format import FeatureFormat
-from dlc_mmseg.models.segmentors.head_logits import HeadLogits
+from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 from dlc_mmseg.models.transition.views import LabelledView, Views, cell_centres
@@ -114,12 +114,13 @@ class DLCSegmentor(MeanTeacherSegmentor):
         inputs: dict[str, Tensor],
         data_samples: dict[str, list[SegDataSample]],
         teacher: TeacherOutput,
-    ) -> Iterator[dict[str, Tensor]]:
+    ) -> Generator[dict[str, Tensor], None, None]:
         """Corrected losses on pseudo-labels, then the update of T, whose branch only reports."""
         seen: list[tuple[TargetBatch, HeadLogits]] = []
         for batch in self.target_batches(inputs, data_samples, teacher):
-            heads = self.student_logits(batch)
-            yield self.target_branch(batch, heads)
+            with self.target_statistics(batch):
+                heads = training_logits(self.student, batch.images)
+                yield self.target_branch(batch, heads)
             seen += [(batch, head._replace(logits=head.logits.detach())) for head in heads]
         if self.transition is not None:
             yield self.update_transition(teacher, seen)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import torch
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from dlc_mmseg.functional.pseudo_label import pseudo_labels
 from dlc_mmseg.models.backbone_outputs import recorded_features
-from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 from dlc_mmseg.models.segmentors.branchwise import BranchwiseSegmentor
 from dlc_mmseg.models.segmentors.feature_format import FeatureFormat
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
@@ -130,7 +130,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
 
     def loss_branches(
         self, inputs: dict[str, Tensor], data_samples: dict[str, list[SegDataSample]]
-    ) -> Iterator[dict[str, Tensor]]:
+    ) -> Generator[dict[str, Tensor], None, None]:
         """The losses of one iteration, one branch at a time; each holds a graph of its own.
 
         Args:
@@ -166,10 +166,11 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         inputs: dict[str, Tensor],
         data_samples: dict[str, list[SegDataSample]],
         teacher: TeacherOutput,
-    ) -> Iterator[dict[str, Tensor]]:
+    ) -> Generator[dict[str, Tensor], None, None]:
         """Losses on pseudo-labels, one branch at a time."""
         for batch in self.target_batches(inputs, data_samples, teacher):
-            yield self.target_branch(batch, self.student_logits(batch))
+            with self.target_statistics(batch):
+                yield self.target_branch(batch, training_logits(self.student, batch.images))
 
     def target_batches(
         self,
@@ -193,11 +194,12 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
                 'masked', images, labels, weight, None, consistency.loss_weight, consistency.update_statistics
             )
 
-    def student_logits(self, batch: TargetBatch) -> list[HeadLogits]:
-        """Logits of the student's heads for a target batch."""
-        update = batch.update_statistics and not self.teacher_statistics.source_only_student
-        with running_statistics(self.student, update=update):
-            return training_logits(self.student, batch.images)
+    def target_statistics(self, batch: TargetBatch) -> AbstractContextManager[object]:
+        """Context of the student's passes over a target batch, with what its batch norms do there.
+
+        It lasts until the branch is back-propagated: layers with gradient checkpointing run a second time then.
+        """
+        return self.teacher_statistics.learning(self.teacher, self.student, update=batch.update_statistics)
 
     def target_branch(self, batch: TargetBatch, heads: list[HeadLogits]) -> dict[str, Tensor]:
         """Weighted target losses of all heads for one batch."""

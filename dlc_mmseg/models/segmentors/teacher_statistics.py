@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmengine.dist import all_reduce
@@ -26,6 +26,7 @@ from dlc_mmseg.functional.norm_statistics import (
     weighted_moments,
     weights_on_grid,
 )
+from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 
 
 class TeacherStatistics(nn.Module):
@@ -37,13 +38,11 @@ class TeacherStatistics(nn.Module):
     Attributes:
         copies_student: Whether the teacher takes over the student's running statistics at each update.
         uses_batches: Whether the teacher's batch norms are in training mode while it labels.
-        source_only_student: Whether the student's running statistics are to hold source images alone.
         needs_target: Whether target images are looked at even without self-training.
     """
 
     copies_student = False
     uses_batches = False
-    source_only_student = False
     needs_target = False
 
     def __init__(self, num_classes: int) -> None:
@@ -75,6 +74,16 @@ class TeacherStatistics(nn.Module):
         """Context of the forward pass that labels the batch and updates the teacher's statistics."""
         return nullcontext()
 
+    def learning(self, teacher: nn.Module, student: nn.Module, *, update: bool) -> AbstractContextManager[object]:
+        """Context of the student's passes over target images, forward and backward.
+
+        Args:
+            teacher: The teacher.
+            student: The student, in training mode.
+            update: Whether the images may enter the student's running statistics.
+        """
+        return running_statistics(student, update=update)
+
 
 @MODELS.register_module()
 class StudentStatistics(TeacherStatistics):
@@ -103,6 +112,9 @@ class ClassMatchedStatistics(TeacherStatistics):
     target gets the class shares of the source, and what still differs is light and sensor. The second pass normalises
     with running statistics of the target so weighted.
 
+    The student learns from target images with these statistics too, not with those of each mixed or masked batch: the
+    function that is trained is the one that predicts. Its own running statistics stay those of the source.
+
     Repeating this with the new statistics does not help: target statistics draw the predicted shares to those of the
     source, until all ratios are 1 and `BatchStatistics` are back. Nor do many steps of EM, which lose classes where the
     gap is large.
@@ -116,6 +128,8 @@ class ClassMatchedStatistics(TeacherStatistics):
             evenly.
         em_steps: Steps of EM, >= 0; 0 takes the probabilities as they are.
         max_ratio: Largest ratio of class shares, and inverse of the smallest, >= 1.
+        student_on_target: What the student normalises target images with: the teacher's ``running`` statistics, or
+            those of each mixed or masked ``batch``.
 
     Attributes:
         source_shares: Class shares of the source, buffer of shape (K,).
@@ -125,7 +139,6 @@ class ClassMatchedStatistics(TeacherStatistics):
         ValueError: If an argument is out of its range.
     """
 
-    source_only_student = True
     needs_target = True
     source_shares: Tensor
     target_shares: Tensor
@@ -133,7 +146,15 @@ class ClassMatchedStatistics(TeacherStatistics):
     source_batches: Tensor
     target_batches: Tensor
 
-    def __init__(self, num_classes: int, *, momentum: float = 0.02, em_steps: int = 3, max_ratio: float = 20.0) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        momentum: float = 0.02,
+        em_steps: int = 3,
+        max_ratio: float = 20.0,
+        student_on_target: Literal['running', 'batch'] = 'running',
+    ) -> None:
         super().__init__(num_classes)
         if not 0 < momentum <= 1:
             raise ValueError(f'momentum is {momentum}: give the share of a new batch, in (0, 1]')
@@ -143,7 +164,10 @@ class ClassMatchedStatistics(TeacherStatistics):
             raise ValueError(f'em_steps is {em_steps}: give a number >= 0')
         self.momentum = momentum
         self.em_steps = em_steps
+        if student_on_target not in ('running', 'batch'):
+            raise ValueError(f"student_on_target is {student_on_target!r}: choose 'running' or 'batch'")
         self.max_ratio = max_ratio
+        self.student_on_target = student_on_target
         self._said = False
         self.register_buffer('source_shares', torch.full((num_classes,), 1 / num_classes))
         self.register_buffer('target_shares', torch.full((em_steps + 1, num_classes), 1 / num_classes))
@@ -210,6 +234,23 @@ class ClassMatchedStatistics(TeacherStatistics):
         finally:
             for handle in handles:
                 handle.remove()
+
+    @contextmanager
+    def learning(self, teacher: nn.Module, student: nn.Module, *, update: bool) -> Iterator[None]:
+        """Normalise with the teacher's running statistics, if so configured; the student's own stay as they are."""
+        if self.student_on_target == 'batch':
+            with running_statistics(student, update=False):
+                yield
+            return
+        pairs = matching_norms(teacher, student)
+        with _borrowed_statistics([(source, norm) for norm, source in pairs]):
+            for _, source in pairs:
+                source.eval()
+            try:
+                yield
+            finally:
+                for _, source in pairs:
+                    source.train()
 
     def _rate(self, batches: Tensor) -> Tensor:
         return (1.0 / batches.float()).clamp(min=self.momentum, max=1.0)

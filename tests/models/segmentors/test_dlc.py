@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from dlc_mmseg.functional import PseudoLabels
 from dlc_mmseg.functional.windows import Box
 from dlc_mmseg.models.segmentors.dlc import pasted_views, predicts, teacher_view
-from dlc_mmseg.models.segmentors.head_logits import HeadLogits
+from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput
 
 
@@ -92,9 +92,9 @@ def test_gradient_through_the_corrected_loss(through):
     def noting(inputs, data_samples, teacher):
         torch.manual_seed(2)
         state = torch.get_rng_state()
-        seen.extend(
-            (batch, model.student_logits(batch)) for batch in model.target_batches(inputs, data_samples, teacher)
-        )
+        for batch in model.target_batches(inputs, data_samples, teacher):
+            with model.target_statistics(batch):
+                seen.append((batch, training_logits(model.student, batch.images)))
         torch.set_rng_state(state)
         yield from target_branches(inputs, data_samples, teacher)
 

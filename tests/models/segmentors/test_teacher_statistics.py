@@ -13,6 +13,7 @@ from torch import nn
 from dlc_mmseg.functional.norm_statistics import class_share_weights, weighted_moments
 from dlc_mmseg.models.processes import average_statistics
 from dlc_mmseg.models.segmentors import teacher_statistics
+from dlc_mmseg.models.segmentors.head_logits import training_logits
 from dlc_mmseg.models.segmentors.teacher_statistics import chosen_statistics, matching_norms
 
 MATCHED = {'type': 'ClassMatchedStatistics'}
@@ -128,6 +129,57 @@ def test_student_keeps_the_statistics_of_the_source_alone():
     torch.testing.assert_close(norm_values(model.student), norm_values(alone.student))
 
 
+def target_logits(model):
+    """Logits of the student for the first target batch of an iteration, and the teacher's statistics it was left."""
+    batch = model.data_preprocessor(toy.paired_batch(), True)
+    inputs, data_samples = batch['inputs'], batch['data_samples']
+    teacher = model.label_target(inputs['target'], data_samples['target'])
+    batch = next(model.target_batches(inputs, data_samples, teacher))
+    with model.target_statistics(batch):
+        (head,) = training_logits(model.student, batch.images)
+    return batch.images, head.logits
+
+
+def test_student_learns_from_target_images_as_the_teacher_predicts():
+    model = trained()
+    before = norm_values(model.student)
+    images, logits = target_logits(model)
+    hand = copy.deepcopy(model.student).eval()
+    for norm, own in zip(norms(hand), norms(model.teacher), strict=True):
+        norm.load_state_dict({**norm.state_dict(), 'running_mean': own.running_mean, 'running_var': own.running_var})
+    torch.testing.assert_close(logits, hand._forward(images))
+    assert torch.equal(norm_values(model.student), before)
+    assert all(norm.training for norm in norms(model.student))
+
+
+def test_student_may_learn_with_the_statistics_of_each_batch():
+    model = trained(teacher_statistics={**MATCHED, 'student_on_target': 'batch'})
+    before = norm_values(model.student)
+    images, logits = target_logits(model)
+    torch.testing.assert_close(logits, copy.deepcopy(model.student)._forward(images))
+    assert torch.equal(norm_values(model.student), before)
+
+
+def test_statistics_are_put_back_when_a_branch_fails():
+    model = build()
+    before = [norm.running_mean for norm in norms(model.student)]
+    model.target_branch = lambda *_: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        model.train_step(toy.paired_batch(), toy.optim_wrapper(model))
+    assert all(
+        norm.running_mean is own and norm.training for norm, own in zip(norms(model.student), before, strict=True)
+    )
+
+
+def test_frozen_norms_of_the_student_stay_frozen_on_target_images():
+    model = build()
+    frozen = model.student.backbone.first[1].eval()
+    mean = frozen.running_mean
+    with model.teacher_statistics.learning(model.teacher, model.student, update=True):
+        assert frozen.running_mean is mean
+    assert not frozen.training
+
+
 def test_statistics_adapt_without_self_training():
     model = trained(class_mix=None, masked_consistency=None, predict_with='teacher')
     assert not torch.equal(norm_values(model.teacher), norm_values(model.student))
@@ -214,7 +266,12 @@ def test_padding_does_not_count():
 
 @pytest.mark.parametrize(
     ('changes', 'message'),
-    [({'momentum': 0}, 'momentum'), ({'em_steps': -1}, 'em_steps'), ({'max_ratio': 0.5}, 'max_ratio')],
+    [
+        ({'momentum': 0}, 'momentum'),
+        ({'em_steps': -1}, 'em_steps'),
+        ({'max_ratio': 0.5}, 'max_ratio'),
+        ({'student_on_target': 'teacher'}, 'student_on_target'),
+    ],
 )
 def test_bad_arguments_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
