@@ -34,6 +34,7 @@ source_bands = None
 target_bands = None
 # mean and standard deviation per band, here of 8-bit RGB; for all other images: mean, std = 'auto', 'auto'
 mean, std = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+value_range = 255  # image value of full brightness, 255 for 8 bits; for others `dlc-mmseg check` proposes one
 
 # optional text files (relative to the root) with one image name per line, without suffix; None takes every image
 source_split = None
@@ -198,6 +199,7 @@ model = dict(
     segmentor=segmentor,
     warmup_iterations=4 * interval,  # pseudo-labels of a network from scratch are worth learning from later
     teacher_momentum=1.5 / interval,
+    strong_augmentation=dict(value_range=value_range),
     pseudo_label_threshold=0.9,  # a network without pre-training is never as sure as the published 0.968 asks for
     masked_consistency=dict(block_size=crop_size[0] // 8),
     transition=dict(total_iterations=max_iters),

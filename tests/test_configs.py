@@ -172,7 +172,7 @@ def test_what_the_block_makes_impossible_is_refused_by_name(tmp_path, changes, w
     ('preset', 'network', 'bands'), [('cpu', None, [3, 1]), ('gpu', 'tiny', None), ('cpu', 'mit_b0', None)]
 )
 def test_networks_and_presets_of_the_block_build(tmp_path, preset, network, bands):
-    changes = {'preset': preset, 'source_bands': bands, 'target_bands': bands}
+    changes = {'preset': preset, 'source_bands': bands, 'target_bands': bands, 'value_range': 4000}
     if network:
         changes['presets'] = {preset: (network, (64, 64), 16)}
         changes['presets'].setdefault('gpu', ('small', (256, 256), 4000))
@@ -183,6 +183,7 @@ def test_networks_and_presets_of_the_block_build(tmp_path, preset, network, band
     assert config.model.data_preprocessor.size == (side, side)
     logits = model.student._forward(torch.zeros(1, len(bands or 'rgb'), 64, 64))
     assert logits.shape[1] == 5
+    assert model.strong_augmentation.value_range.flatten().tolist() == [4000]
     for name, parts in (('baseline_custom', ['class_mix']), ('source_only_custom', [])):
         other = Config.fromfile(tmp_path / f'{name}.py')
         assert other.train_dataloader == config.train_dataloader

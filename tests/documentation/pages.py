@@ -31,6 +31,7 @@ class Block(NamedTuple):
             - `with WORD=VALUE ...`: words of a shell block that stand for others,
             - `without PATH`: a folder that is removed before,
             - `saved as PATH`, `added to PATH`: Python that is a file, or the end of one,
+            - `edits PATH`: Python assignments that take the place of those of the same names in a file,
             - `output`: what the block before prints.
     """
 

@@ -50,6 +50,7 @@ class Place:
         self.run(PREPARATION, self.folder)
         write_own_data(self.folder)
         write_rasters(self.folder)
+        write_scenes(self.folder)
         for name in TRAINED:
             self.run(f'mim train mmsegmentation configs/{name}.py --gpus 1', self.folder)
 
@@ -120,10 +121,36 @@ def write_rasters(place: Path) -> None:
     images = sorted((place / 'data' / 'my_target' / 'img').glob('*.png'))
     for number, name in enumerate(RASTERS):
         bands = np.asarray(Image.open(images[number % len(images)])).transpose(2, 0, 1)
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        with rasterio.open(
-            place / name, 'w', driver='GTiff', dtype='uint8', count=3, height=bands.shape[1], width=bands.shape[2],
-            crs='EPSG:32633', transform=rasterio.transform.from_origin(500_000 + 100 * number, 5_500_000, 0.5, 0.5),
-        ) as raster:  # fmt: skip
-            raster.write(bands)
+        write_raster(place / name, bands, west=500_000 + 100 * number)
     shutil.copy(images[0], place / 'tile.png')
+
+
+def write_raster(path: Path, bands: np.ndarray, west: float = 500_000) -> None:
+    """Write a GeoTIFF of 0.5 m.
+
+    Args:
+        path: The file.
+        bands: Shape (C, H, W).
+        west: Easting of its left border in UTM zone 33.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.open(
+        path, 'w', driver='GTiff', dtype=bands.dtype, count=len(bands), height=bands.shape[1], width=bands.shape[2],
+        crs='EPSG:32633', transform=rasterio.transform.from_origin(west, 5_500_000, 0.5, 0.5),
+    ) as raster:  # fmt: skip
+        raster.write(bands)
+
+
+def write_scenes(place: Path) -> None:
+    """Write four bands of 16 bits of two years, the first with labels.
+
+    Args:
+        place: Folder with the data of `write_own_data`.
+    """
+    for year, domain in ((2018, 'source'), (2024, 'target')):
+        for path in sorted((place / 'data' / f'my_{domain}' / 'img').glob('*.png'))[:4]:
+            bands = np.asarray(Image.open(path)).transpose(2, 0, 1).astype(np.uint16)
+            write_raster(place / f'data/scene_{year}/img/{path.stem}.tif', 16 * bands[[2, 1, 0, 0]])
+            labels = np.asarray(Image.open(path.parents[1] / 'lbl' / path.name))
+            if domain == 'source':
+                write_raster(place / f'data/scene_{year}/lbl/{path.stem}.tif', labels[None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 from collections.abc import Sequence
@@ -40,23 +41,35 @@ def run_page(found: Sequence[Block], place: Place) -> None:
                 word, _, value = pair.partition('=')
                 code = re.sub(rf'(?<![\w/]){re.escape(word)}(?![\w/])', value, code)
             printed = place.run(code, Path.cwd())
-        elif how in ('saved', 'added'):
-            write(Path(argument.partition(' ')[2]), block.code, add=how == 'added')
+        elif how in ('saved', 'added', 'edits'):
+            path = Path(argument.rpartition(' ')[2])
+            before = '' if how == 'saved' else path.read_text(encoding='utf-8')
+            path.write_text(
+                edited(before, block.code) if how == 'edits' else f'{before}\n{block.code}', encoding='utf-8'
+            )
+            if path.parent.name == 'configs':
+                MODELS.build(Config.fromfile(path).model)
         else:
             exec(compile(block.code, f'line {block.line}', 'exec'), names)
 
 
-def write(path: Path, code: str, *, add: bool) -> None:
-    """Write a block of Python to a file, or add it to its end; a config must be one whose model can be built.
+def edited(text: str, code: str) -> str:
+    """Code with other values for some of its variables.
 
     Args:
-        path: The file.
-        code: The block.
-        add: Whether it is added.
+        text: The code.
+        code: Assignments, each to the same names as one of the code's.
     """
-    path.write_text((path.read_text(encoding='utf-8') + '\n' if add else '') + code, encoding='utf-8')
-    if path.parent.name == 'configs':
-        MODELS.build(Config.fromfile(path).model)
+    lines = text.splitlines()
+    for new in ast.parse(code).body:
+        assert isinstance(new, ast.Assign)
+        (old,) = (
+            node
+            for node in ast.parse('\n'.join(lines)).body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == ast.unparse(new.targets[0])
+        )
+        lines[old.lineno - 1 : old.end_lineno] = [ast.unparse(new)]
+    return '\n'.join(lines) + '\n'
 
 
 def assert_shown(shown: str, printed: str) -> None:
