@@ -13,6 +13,8 @@ from typing import Any
 from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.registry import Registry
 
+from dlc_mmseg.checks.report import RAISED
+
 
 def resolve(part: Any, registry: Registry) -> Any:
     """The class or function that builds a part.
@@ -29,7 +31,7 @@ def resolve(part: Any, registry: Registry) -> Any:
         if isinstance(kind, (LazyObject, LazyAttr)):
             return kind.build()
         return registry.get(kind) if isinstance(kind, str) else kind
-    except Exception:  # noqa: BLE001, importing the module of a dotted path may raise anything
+    except RAISED:  # importing the module of a dotted path may raise anything
         return None
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dlc_mmseg.checks.causes import reason
 from dlc_mmseg.checks.domain_files import Domain
 from dlc_mmseg.checks.image_files import SAMPLE
-from dlc_mmseg.checks.report import Report, Severity, Track, silent
+from dlc_mmseg.checks.report import RAISED, Report, Severity, Track, silent
 from dlc_mmseg.checks.stored_images import StoredImage, read_stored
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
 from dlc_mmseg.datasets.image_loading import LoadedImage, load_image
@@ -93,7 +93,7 @@ def faults(domain: Domain, info: dict[str, Any], stored: StoredImage | None) -> 
     try:
         with isolated_randomness(0, 0):
             delivered = load_image(domain.dataset.pipeline.transforms, info)
-    except Exception as error:  # noqa: BLE001, anything a transform may raise
+    except RAISED as error:  # anything a transform may raise
         if stored is not None and not isinstance(_loader(domain), LoadRasterFromFile):
             what = f'({_content(stored)}) cannot be read by {_name(domain)} ({reason(error)[:120]})'
             yield Fault('unreadable', 'error', what, remedy)

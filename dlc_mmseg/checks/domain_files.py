@@ -13,7 +13,7 @@ from mmseg.registry import DATASETS, METRICS
 
 from dlc_mmseg.checks.causes import reason, remedy
 from dlc_mmseg.checks.missing_images import Listing, report_missing
-from dlc_mmseg.checks.report import Report, one_line
+from dlc_mmseg.checks.report import RAISED, Report
 from dlc_mmseg.datasets.label_loading import loads_labels
 from dlc_mmseg.datasets.nesting import leaf_configs, pair_config
 from dlc_mmseg.datasets.split_file import encoding_fault
@@ -139,17 +139,18 @@ def image_paths(name: str, dataset: Mapping[str, Any]) -> list[str]:
     return [tile.image for domain in unlisted_domains(name, dataset) for tile in domain.tiles]
 
 
-def unlisted_domains(name: str, dataset: Mapping[str, Any]) -> list[Domain]:
+def unlisted_domains(name: str, dataset: Mapping[str, Any], report: Report | None = None) -> list[Domain]:
     """Datasets that training does not read, with the tiles that exist.
 
     Args:
         name: Field of the config that holds them.
         dataset: Its config; those below it come one by one.
+        report: Receives what is wrong with others; None keeps it quiet.
 
     Returns:
-        Those that can be built and listed; what is wrong with others is not reported.
+        Those that can be built and listed.
     """
-    report, domains = Report(), []
+    report, domains = report or Report(), []
     for field_name, leaf in leaf_configs(dataset, name):
         with report.attempt(field_name):
             domain = _build('test', field_name, leaf, report)
@@ -168,11 +169,11 @@ def _build(role: Role, name: str, config: Mapping[str, Any], report: Report) -> 
     metainfo = config.get('metainfo') or {}
     if metainfo.get('classes') is not None:
         lazy['metainfo'] = {key: value for key, value in metainfo.items() if key != 'palette'}
-    folder = _join(config, (config.get('data_prefix') or {}).get('img_path'))
+    folder = image_folder(config)
     try:
         built = DATASETS.build(lazy)
         return Domain(role, name, config, built) if hasattr(built, 'data_prefix') else None  # else no dataset of files
-    except Exception as error:  # noqa: BLE001, anything a dataset or a transform may raise while it is built
+    except RAISED as error:  # anything a dataset or a transform may raise while it is built
         if folder and '://' not in folder and not os.path.isdir(folder):
             _missing_folder(role, folder, name, report)  # some datasets assert that it exists
         else:
@@ -186,8 +187,13 @@ def _pipeline(role: Role, config: Mapping[str, Any]) -> list[Any]:
     return [step for step in steps if role != 'target' or not loads_labels(step)]
 
 
-def _join(config: Mapping[str, Any], path: str | None) -> str:
-    root = config.get('data_root') or ''
+def image_folder(config: Mapping[str, Any]) -> str:
+    """Folder of the images of a dataset.
+
+    Args:
+        config: Its config.
+    """
+    root, path = config.get('data_root') or '', (config.get('data_prefix') or {}).get('img_path')
     return os.path.join(root, path) if path else root
 
 
@@ -224,8 +230,9 @@ def _infos(domain: Domain, report: Report) -> list[dict[str, Any]]:
     try:
         dataset.full_init()
         infos = _entries(dataset)
-    except Exception as error:  # noqa: BLE001, anything a dataset class may raise on what it finds
-        report.error(domain.name, f'cannot be listed ({one_line(error)})', 'correct this dataset in the config')
+    except RAISED as error:  # anything a dataset class may raise on what it finds
+        what = f'cannot be listed ({reason(error)})'
+        report.error(domain.name, what, remedy(error, 'correct this dataset in the config'))
         return []
     if not infos:
         _empty(domain, report)

@@ -51,7 +51,7 @@ def check_label_files(domain: Domain, report: Report) -> None:
     if missing:
         what = f'label of a {domain.role} image is missing'
         report.files('error', sorted(missing), what, _naming(domain, min(missing)))
-    elif prefix and not domain.dataset.ann_file and os.path.isdir(prefix):
+    elif tiles and prefix and not domain.dataset.ann_file and os.path.isdir(prefix):
         _check_orphans(domain, str(prefix), report)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
-from dlc_mmseg.checks.report import Report, one_line
+from dlc_mmseg.checks.report import RAISED, Report, one_line
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 """Fields that hold data loaders."""
@@ -50,7 +50,7 @@ def _check_loader(name: str, loader: Mapping[str, Any], report: Report) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of more workers than this machine has cores
             _build(loader)
-    except Exception as error:  # noqa: BLE001, anything PyTorch may raise on its arguments
+    except RAISED as error:  # anything PyTorch may raise on its arguments
         remedy = "correct the argument it names (those of torch.utils.data.DataLoader, and MMEngine's)"
         report.error(name, f'does not build ({one_line(error)})', remedy)
 

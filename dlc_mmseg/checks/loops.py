@@ -19,6 +19,9 @@ from dlc_mmseg.datasets.paired_sampler import PairedDomainSampler
 Unit = Literal['iterations', 'epochs']
 
 _ITERATIONS = "dict(type='IterBasedTrainLoop', max_iters=..., val_interval=...)"
+_ADDED = {'checkpoint': 'CheckpointHook', 'logger': 'LoggerHook'}
+"""Hooks of `Runner.register_default_hooks` that count epochs unless told otherwise."""
+
 _MANY = 200
 """More validations or checkpoints than this in one run, at intervals of a few iterations, were meant by epoch."""
 
@@ -159,14 +162,23 @@ def counts_epochs(scheduler: Mapping[str, Any]) -> bool:
     return bool(scheduler.get('by_epoch', True)) and not scheduler.get('convert_to_iter_based')
 
 
+def _built_hooks(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Hooks of the config, and those that MMEngine adds by itself where it does not name them."""
+    given = config.get('default_hooks') or {}
+    for key, kind in _ADDED.items():
+        if isinstance(given, Mapping) and key not in given:  # None takes it out
+            yield f'default_hooks.{key}', {'type': kind}
+    yield from hooks_of(config)
+
+
 def _check_hooks(config: Mapping[str, Any], report: Report) -> None:
     validates = config.get('val_dataloader') is not None
-    for name, hook in hooks_of(config):
+    for name, hook in _built_hooks(config):
         known = parameters_of(resolve(hook, HOOKS))
         if _setting(hook, known, 'by_epoch'):
             if is_kind(hook, HOOKS, CheckpointHook):
                 what = 'counts epochs, train_cfg iterations: no checkpoint is written before the end'
-                report.error(f'{name}.by_epoch', what, 'set it to False')
+                report.error(f'{name}.by_epoch', what, 'set it to False, with an interval of iterations')
             else:
                 what = 'counts epochs, train_cfg iterations: it acts once, at the end'
                 report.warning(f'{name}.by_epoch', what, 'set it to False')
@@ -194,7 +206,18 @@ def _check_schedulers(config: Mapping[str, Any], report: Report) -> None:
 
 
 def _check_log(config: Mapping[str, Any], report: Report) -> None:
-    if (config.get('log_processor') or {}).get('by_epoch', True):
+    log = config.get('log_processor') or {}
+    window = log.get('window_size', 1)
+    if not isinstance(window, int):
+        what = f'is {window!r}: training stops at the first line of the log'
+        report.error('log_processor.window_size', what, 'give a number of iterations')
+    for index, part in enumerate(log.get('custom_cfg') or ()):
+        if part.get('window_size') == 'epoch':
+            what = 'is an epoch, train_cfg counts iterations: training stops at the first line of the log'
+            report.error(
+                f'log_processor.custom_cfg.{index}.window_size', what, "give a number of iterations or 'global'"
+            )
+    if log.get('by_epoch', True):
         what = 'counts epochs, train_cfg iterations: progress and remaining time are logged wrong'
         report.warning('log_processor.by_epoch', what, 'set log_processor=dict(by_epoch=False)')
 

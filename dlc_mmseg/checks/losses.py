@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
-from dlc_mmseg.checks.report import Report, one_line
+from dlc_mmseg.checks.report import RAISED, Report, one_line
 
 _TARGET_LOSS = 'ForwardCorrectedCrossEntropyLoss'
 _POOLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
@@ -87,7 +87,7 @@ def _problem(loss: nn.Module, head: Any) -> str | None:
     try:
         with torch.no_grad():
             value = copy.deepcopy(loss).cpu()(logits, labels, weight=None, ignore_index=head.ignore_index)
-    except Exception as error:  # noqa: BLE001, anything a loss may raise
+    except RAISED as error:  # anything a loss may raise
         return f'fails on ignored pixels ({one_line(error)[:120]})'
     if isinstance(value, Tensor) and not bool(value.isfinite().all()):
         return f'gives {float(value.sum())} on ignored pixels'

@@ -31,7 +31,7 @@ from dlc_mmseg.checks.losses import check_losses, check_pooled_norms
 from dlc_mmseg.checks.model_config import check_heads, check_names, check_parts
 from dlc_mmseg.checks.optimizer import check_optimizer
 from dlc_mmseg.checks.pipelines import Outputs, check_pipeline, check_training_sizes
-from dlc_mmseg.checks.report import Report, Track, one_line, silent
+from dlc_mmseg.checks.report import RAISED, Report, Track, one_line, silent
 from dlc_mmseg.checks.sampling import check_settings, check_statistics, read_settings
 from dlc_mmseg.checks.schedule import check_schedule, check_shared_memory
 from dlc_mmseg.checks.tested_labels import check_test_labels
@@ -108,12 +108,12 @@ def check_config(
     with report.attempt('train_dataloader'):
         _check_data(config, domains, options, report)
     with report.attempt('test_dataloader'):
-        validated = {str(d.dataset.data_prefix.get('seg_map_path')) for d in domains if d.role == 'validation'}
-        check_test_labels(config, validated, report, full=options.full, track=options.track)
+        check_test_labels(config, domains, report, full=options.full, track=options.track)
     with report.attempt('test_evaluator'):
         check_equal_names(config, report)
     if model is None and not any(problem.where.startswith('model') for problem in report.errors):
-        model = _build(config, report)
+        with report.attempt('model'):
+            model = _build(config, report)
     with report.attempt('model'):
         if model is not None:
             check_losses(config, model, report)
@@ -206,7 +206,7 @@ def _keep(folder: str, named: dict[str, Any]) -> None:
 def _build(config: Mapping[str, Any], report: Report) -> nn.Module | None:
     try:
         model: nn.Module = MODELS.build(dict(config['model']))
-    except Exception as error:  # noqa: BLE001, anything a part of a model may raise on its arguments
+    except RAISED as error:  # anything a part of a model may raise on its arguments
         report.error('model', f'does not build ({one_line(error)})', 'correct the part it names')
         return None
     return model

@@ -11,6 +11,9 @@ from dlc_mmseg.errors import UserError
 
 Severity = Literal['error', 'warning']
 
+RAISED = (Exception, SystemExit)
+"""What parts of any package may raise while they are built or run: some end the process where they should raise."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -90,7 +93,9 @@ class Report:
             yield
         except UserError as error:
             self.error(error.where or what, error.what, error.remedy)
-        except Exception as error:  # noqa: BLE001, parts of any package
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001, parts of any package, such as panics of compiled ones
             found = f'could not be checked to the end ({type(error).__name__}: {one_line(error)})'
             self.warning(what, found, 'correct what this names; if nothing is wrong there, report it with the config')
 
@@ -156,11 +161,13 @@ def printable(text: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, on one line.
+    """What an exception says, on one line; one that says a word or nothing is named.
 
     Args:
         error: The exception.
     """
     text = ' '.join(str(error).split()).partition('. Please check')[0]  # of MMEngine's registries
     quoted = len(text) > 1 and text[0] in '\'"' and text.count(text[0]) == 2 and text[-1] == text[0]
-    return (text[1:-1] if quoted else text) or type(error).__name__
+    text = text[1:-1] if quoted else text
+    name = type(error).__name__
+    return text if ' ' in text else f'{name}: {text}' if text else name

@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
 from dlc_mmseg.checks.loops import schedulers_of
-from dlc_mmseg.checks.report import Report, one_line
+from dlc_mmseg.checks.report import RAISED, Report, one_line
 
 _RUNNING = frozenset({'last_step', 'verbose', 'best', 'num_bad_epochs', 'cooldown_counter'})
 """What a scheduler changes while it runs, beside names that begin with an underscore."""
@@ -35,7 +35,7 @@ def check_schedulers(config: Mapping[str, Any], optimizer: OptimWrapper, report:
         arguments = {**({} if end is None else {'end': end}), **item, 'optimizer': optimizer, 'epoch_length': 1}
         try:
             built = PARAM_SCHEDULERS.build(arguments)
-        except Exception as error:  # noqa: BLE001, anything a scheduler may raise on its arguments
+        except RAISED as error:  # anything a scheduler may raise on its arguments
             report.error(name, f'does not build ({one_line(error)})', 'correct the argument it names')
             states = None
         else:

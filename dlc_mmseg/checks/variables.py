@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from dlc_mmseg.checks.model_config import meant
-from dlc_mmseg.checks.report import Report
+from dlc_mmseg.checks.report import RAISED, Report
 
 AS_READ = 'as_read'
 """Variable in which a config keeps the values that its fields are made from."""
@@ -58,7 +58,7 @@ def _check_file(config: Mapping[str, Any], variables: Mapping[str, Any], path: s
     try:
         files = list(_chain(path))
         read = {file: Config.fromfile(file, import_custom_modules=False).to_dict() for file in files}
-    except Exception:  # noqa: BLE001, a config is a program; that it cannot be read is reported by who reads it
+    except RAISED:  # a config is a program; that it cannot be read is reported by who reads it
         return judged
     for name, value in variables.items():
         if name not in read[path]:
@@ -117,7 +117,7 @@ def _dependents(path: str, name: str, value: Any, read: Mapping[str, Any]) -> di
             copy = Path(folder, Path(path).name)
             copy.write_text(ast.unparse(tree), encoding='utf-8')
             other = Config.fromfile(copy, import_custom_modules=False).to_dict()
-    except Exception:  # noqa: BLE001, a value of another type may break the program
+    except RAISED:  # a value of another type may break the program
         return None
     before, after = dict(leaves(_read_part(read))), dict(leaves(_read_part(other)))
     return {field: (old, after[field]) for field, old in before.items() if field in after and after[field] != old}

@@ -93,7 +93,7 @@ def first_item(dataset: Any, domain: str) -> dict[str, Any]:
             item = dataset[0]
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a step may end the process where it should raise
         remedy = 'correct the pipeline or the file'
         if isinstance(error, KeyError) and 'gt_seg_map' in str(error):
             remedy = 'a step needs labels: add dict(type="LoadAnnotations") before it'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from faults import FAULTS
-from faults.injecting import DATA, SOURCE, TARGET, VALIDATION, each, noise, png, shape_labels
+from faults.injecting import DATA, SOURCE, TARGET, VALIDATION, each, noise, png, shape_labels, validation_tested
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmseg.registry import MODELS, TRANSFORMS
@@ -40,7 +39,7 @@ def pair(valid, tmp_path):
 
 
 def check(config: Config, model: Any = None, *, full: bool = False, **options: Any) -> Report:
-    return check_config(deepcopy(config.to_dict()), Options(full=full, **options), model=model)
+    return check_config(validation_tested(config), Options(full=full, **options), model=model)
 
 
 def lines(report: Report) -> str:
@@ -331,7 +330,10 @@ def test_without_anything_there_is_still_a_list():
         ('model', ['model']),
         ('train_cfg', ['train_cfg']),
         ('val_dataloader', ['val_dataloader']),
-        ('default_hooks', []),
+        (
+            'default_hooks',
+            ['default_hooks.checkpoint.by_epoch', 'default_hooks.logger.log_metric_by_epoch'],
+        ),  # MMEngine's
         ('optim_wrapper', []),
     ],
 )

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import builtins
-from copy import deepcopy
 from typing import Any
 
 import mmcv.image.io
 import mmseg.datasets.transforms.loading
 import numpy as np
 import pytest
-from faults.injecting import SOURCE, TARGET, VALIDATION
+from faults.injecting import SOURCE, TARGET, VALIDATION, validation_tested
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
+from mmengine.model import BaseModule
 from mmseg.datasets import BaseSegDataset
-from mmseg.registry import DATASETS, TRANSFORMS
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from tiny_run import run_config, write_pair
 
 from dlc_mmseg.checks import Report, check_config, preflight
 from dlc_mmseg.errors import UserError
 
-RAISED = ['RuntimeError', 'OSError', 'ZeroDivisionError', 'NotImplementedError', 'ModuleNotFoundError', 'Exception']
+RAISED = [
+    *('RuntimeError', 'OSError', 'ZeroDivisionError', 'NotImplementedError', 'ModuleNotFoundError', 'Exception'),
+    *('KeyError', 'MemoryError', 'StopIteration', 'SystemExit'),
+]
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def pair(tmp_path):
 
 
 def check(config: Config) -> Report:
-    return check_config(deepcopy(config.to_dict()))
+    return check_config(validation_tested(config))
 
 
 @TRANSFORMS.register_module()
@@ -73,6 +76,48 @@ def test_transforms_and_datasets_may_raise_anything(pair, error, early):
     errors = [problem.line for problem in check(config).errors]
     assert sum('this part is broken' in line for line in errors) == 2, errors
     assert any("no validation image ends in '.tif'" in line for line in errors)  # the other checks went on
+
+
+class Panic(BaseException):
+    """As compiled extensions raise it: no Exception."""
+
+
+@MODELS.register_module()
+class RaisingBackbone(BaseModule):
+    """A backbone that raises on its construction."""
+
+    error: BaseException
+
+    def __init__(self) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize('error', [SystemExit(3), Panic('this part is broken'), MemoryError(), KeyError('inputs')])
+def test_models_may_raise_anything(pair, monkeypatch, error):
+    _, config = pair
+    monkeypatch.setattr(RaisingBackbone, 'error', error, raising=False)
+    config.model.segmentor.backbone = {'type': 'RaisingBackbone'}
+    (problem,) = check(config).problems
+    assert problem.where == 'model'
+    assert type(error).__name__ in problem.what  # what says so little is named
+    assert str(error).strip("'") in problem.what
+
+
+def test_a_user_who_interrupts_is_obeyed(pair, monkeypatch):
+    _, config = pair
+    monkeypatch.setattr(RaisingBackbone, 'error', KeyboardInterrupt(), raising=False)
+    config.model.segmentor.backbone = {'type': 'RaisingBackbone'}
+    with pytest.raises(KeyboardInterrupt):
+        check(config)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(pair):
+    _, config = pair
+    config.merge_from_dict(
+        {f'{SOURCE}.type': 'RaisingDataset', f'{SOURCE}.error': 'KeyError', f'{SOURCE}.early': False}
+    )
+    (problem,) = check(config).problems  # and no label image without an image
+    assert problem.line.startswith(f'{SOURCE}: cannot be listed (this part is broken)')
 
 
 @pytest.mark.parametrize(

@@ -79,5 +79,14 @@ def shape_labels(size: int = 16) -> np.ndarray:
     return labels
 
 
+def validation_tested(config: Config) -> dict[str, Any]:
+    """A config whose test set is still the validation set where a fault was put into the latter."""
+    content: dict[str, Any] = deepcopy(config.to_dict())
+    validation, test = (content.get(f'{part}_dataloader') for part in ('val', 'test'))
+    if validation and test and isinstance(validation.get('dataset'), dict):
+        test['dataset'] = deepcopy(validation['dataset'])
+    return content
+
+
 def each(folder: Path) -> list[Path]:
     return sorted(folder.glob('*.png'))

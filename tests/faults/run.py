@@ -269,6 +269,25 @@ def _(root: Path, config: Config) -> None:
     del config.default_hooks.checkpoint['by_epoch']
 
 
+@fault('no checkpoint named', 'default_hooks.checkpoint.by_epoch', 'before the end', 'an interval of iterations')
+def _(root: Path, config: Config) -> None:
+    del config.default_hooks['checkpoint']
+
+
+@fault('no logger named', 'default_hooks.logger.log_metric_by_epoch', 'drawn at one point', severity='warning')
+def _(root: Path, config: Config) -> None:
+    del config.default_hooks['logger']
+
+
+field_fault('log of an epoch', 'log_processor.window_size', 'epoch', "is 'epoch'", 'first line of the log', 'a number')
+field_fault(
+    'part of the log of an epoch',
+    'log_processor.custom_cfg',
+    [{'data_src': 'loss', 'method_name': 'mean', 'window_size': 'epoch'}],
+    'is an epoch, train_cfg counts iterations',
+    "give a number of iterations or 'global'",
+    where='log_processor.custom_cfg.0.window_size',
+)
 field_fault(
     'rates by epoch', 'param_scheduler.0.by_epoch', True, 'PolyLR counts epochs', 'never step', 'set it to False'
 )
