@@ -14,8 +14,10 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 import dlc_mmseg
+from adaptation_study import gains
 from adaptation_study.arguments import parse_arguments
 from adaptation_study.demo_data import make_demo_data
+from adaptation_study.gains import format_gains
 from adaptation_study.repository import commit_file, git
 from adaptation_study.results import (
     Identity,
@@ -28,7 +30,7 @@ from adaptation_study.results import (
     write_result,
 )
 from adaptation_study.running import Place, RunFailedError, stop_all, train
-from adaptation_study.table import format_tables, notes, update_readme
+from adaptation_study.table import MARKERS, format_tables, notes, update_readme
 from adaptation_study.variants import DATA, VARIANTS, compose, fingerprint
 
 RESULTS = Path('benchmarks/results/adaptation')
@@ -121,15 +123,16 @@ def keep_results(futures: dict[Future[Result], Run], args: argparse.Namespace) -
 
 
 def write_tables(args: argparse.Namespace, identities: Identities) -> None:
-    """Print the tables and what is missing in them, and write them into the README of the benchmarks."""
+    """Print the tables and what is missing in them, and write them into README.md and the README of the benchmarks."""
     results = read_results(args.repository / RESULTS)
     runs = in_order(Run(name, variant, seed) for name in DATA for variant in VARIANTS for seed in DATA[name].seeds)
     missing, reports = pending(runs, results, identities)
-    text = format_tables(results, identities)
-    print('\n'.join([text, '', *reports, *notes(results, runs, missing)]))
-    readme = args.repository / 'benchmarks' / 'README.md'
-    if update_readme(readme, text) and args.commit:
-        _commit(args.repository, readme, 'Benchmarks: adaptation tables of all results so far')
+    short, long = format_gains(results, identities), format_tables(results, identities)
+    print('\n'.join([short, '', long, '', *reports, *notes(results, runs, missing)]))
+    for folder, markers, text in (('.', gains.MARKERS, short), ('benchmarks', MARKERS, long)):
+        readme = args.repository / folder / 'README.md'
+        if update_readme(readme, text, markers) and args.commit:
+            _commit(args.repository, readme, f'{folder}/README.md: adaptation tables of all results so far')
 
 
 def _commit(repository: Path, path: Path, message: str) -> None:

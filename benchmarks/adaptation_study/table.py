@@ -9,8 +9,10 @@ from pathlib import Path
 from adaptation_study.results import Identity, Result, Run
 from adaptation_study.variants import DATA, VARIANTS
 
-BEGIN = '<!-- adaptation table: begin (written by benchmarks/adaptation.py --table) -->'
-END = '<!-- adaptation table: end -->'
+MARKERS = (
+    '<!-- adaptation table: begin (written by benchmarks/adaptation.py --table) -->',
+    '<!-- adaptation table: end -->',
+)
 _HEADER = '| variant | mIoU of each seed | mIoU | mean F1 | OA | best mIoU | mIoU over baseline | error of T |'
 
 
@@ -113,12 +115,13 @@ def notes(results: Mapping[Run, Result], runs: Sequence[Run], missing: Sequence[
     return lines
 
 
-def update_readme(readme: Path, text: str) -> bool:
+def update_readme(readme: Path, text: str, markers: tuple[str, str] = MARKERS) -> bool:
     """Put text between the markers of a README.
 
     Args:
         readme: The file.
         text: Markdown.
+        markers: The lines before and behind it.
 
     Returns:
         Whether the file changed.
@@ -127,11 +130,11 @@ def update_readme(readme: Path, text: str) -> bool:
         SystemExit: If the markers are not there.
     """
     before = readme.read_text(encoding='utf-8')
-    head, begin, rest = before.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = before.partition(markers[0])
+    _, end, tail = rest.partition(markers[1])
     if not begin or not end:
-        raise SystemExit(f'{readme}: add the lines "{BEGIN}" and "{END}" where the tables are to stand')
-    after = f'{head}{BEGIN}\n\n{text}\n\n{END}{tail}'
+        raise SystemExit(f'{readme}: add the lines "{markers[0]}" and "{markers[1]}" where the tables are to stand')
+    after = f'{head}{begin}\n\n{text}\n\n{end}{tail}'
     if after != before:
         readme.write_text(after, encoding='utf-8')
     return after != before

@@ -16,6 +16,8 @@ VALIDATIONS = 8  # of a run; the last one is after the last iteration
 MEASURED_CROPS = 128
 _PARTS = ('class_shares', 'efficientnet_lite', 'student_figures', 'true_transition')
 
+_OF_SELF_TRAINING = ('pseudo_label_threshold', 'pseudo_label_margins', 'quality_weight', 'target_loss')
+
 _UNCORRECTED: dict[str, Any] = {'transition': None, 'volume_loss': None, 'convexity_loss': None}
 _UNSMOOTHED: dict[str, Any] = {'target_loss': {'label_smoothing': 0.0, 'ce_weight': 1.0}}
 _SUPERVISED: dict[str, Any] = {
@@ -79,18 +81,14 @@ VARIANTS = {
             'warmup_iterations': None,
         },
     ),
-    'baseline_low': Variant('baseline, threshold 0.6', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.6}),
-    'dlc_low': Variant(
-        'full DLC, threshold 0.6', {'pseudo_label_threshold': 0.6}, estimates=True, baseline='baseline_low'
+    'batch_student': Variant(
+        'full DLC, student on statistics of each batch',
+        {'teacher_statistics': {'student_on_target': 'batch'}},
+        estimates=True,
     ),
-    'true_t_low': Variant(
-        'full DLC, true T, threshold 0.6',
-        {
-            **_UNCORRECTED,
-            'transition': {'_delete_': True, 'type': 'TrueTransitionMatrix'},
-            'pseudo_label_threshold': 0.6,
-        },
-        baseline='baseline_low',
+    'baseline_high': Variant('baseline, threshold 0.9', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.9}),
+    'dlc_high': Variant(
+        'full DLC, threshold 0.9', {'pseudo_label_threshold': 0.9}, estimates=True, baseline='baseline_high'
     ),
 }
 
@@ -229,7 +227,7 @@ def fingerprint(config: Config, code: Path) -> str:
     """Hash of everything in a config that decides its figures, the package's own defaults included.
 
     Parts that are off (None, False) do not count, so that an option new to the package changes nothing until it is
-    used; nor does what only decides speed.
+    used; nor does what only decides speed, nor, without self-training, how that would be done.
 
     Args:
         config: From `compose`.
@@ -237,6 +235,11 @@ def fingerprint(config: Config, code: Path) -> str:
     """
     parts = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper', 'param_scheduler')
     settings = {name: _effective(config[name]) for name in (*parts, 'train_cfg', 'custom_hooks')}
+    model = settings['model']
+    if not {'class_mix', 'masked_consistency'} & set(model):
+        for name in _OF_SELF_TRAINING:
+            model.pop(name, None)
+        model['teacher_statistics'].pop('student_on_target', None)
     text = json.dumps(settings, sort_keys=True, default=str).replace(f'{code}/', '')
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

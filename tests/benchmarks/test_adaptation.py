@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 import toy
-from adaptation_study import class_shares, student_figures, variants  # noqa: F401
+from adaptation_study import class_shares, gains, student_figures, variants  # noqa: F401
 from adaptation_study.arguments import parse_arguments
+from adaptation_study.gains import format_gains
 from adaptation_study.repository import commit_file, copy_of_commit, git
 from adaptation_study.results import (
     Identity,
@@ -27,7 +28,7 @@ from adaptation_study.results import (
     write_result,
 )
 from adaptation_study.running import Place, RunFailedError, _claimed, gather
-from adaptation_study.table import BEGIN, END, format_tables, mean_and_deviation, notes, update_readme
+from adaptation_study.table import MARKERS, format_tables, mean_and_deviation, notes, update_readme
 from adaptation_study.variants import DATA, VARIANTS, compose, fingerprint, with_absolute_paths
 from mmengine.config import Config
 from mmengine.runner import ValLoop
@@ -155,6 +156,16 @@ def test_fingerprint_sees_a_change(change):
     assert fingerprint(config, ROOT) != before
 
 
+def test_settings_of_self_training_do_not_count_without_it():
+    found = []
+    for threshold, on_target in ((0.6, 'running'), (0.9, 'batch')):
+        config = compose('demo', 'statistics', ROOT)
+        config.model.pseudo_label_threshold = threshold
+        config.model.teacher_statistics.student_on_target = on_target
+        found.append(fingerprint(config, ROOT))
+    assert found[0] == found[1]
+
+
 def test_fingerprint_sees_a_changed_default_of_the_package(monkeypatch):
     from dlc_mmseg.models.augmentations import ClassMix
 
@@ -228,10 +239,10 @@ def test_results_fit_where_the_data_are_not_here():
 def test_runs_that_need_no_estimate_come_first_seed_by_seed():
     runs = in_order(Run('demo', variant, seed) for variant in VARIANTS for seed in (1, 0))
     later = {name for name, variant in VARIANTS.items() if variant.estimates}
-    assert later == {'ntm', 'ntm_vol', 'dlc', 'dlc_low'}
+    assert later == {'ntm', 'ntm_vol', 'dlc', 'batch_student', 'dlc_high'}
     first = len(VARIANTS) - len(later)
     assert {run.variant for run in runs[: 2 * first]} == set(VARIANTS) - later
-    assert [run.seed for run in runs] == [0] * first + [1] * first + [0] * 4 + [1] * 4
+    assert [run.seed for run in runs] == [0] * first + [1] * first + [0] * len(later) + [1] * len(later)
 
 
 def test_results_survive_their_files(tmp_path):
@@ -280,13 +291,15 @@ def test_table_of_hand_made_results():
 
 def test_gains_at_another_threshold_are_over_its_own_baseline():
     results = table_of(
-        result('demo', 'baseline', 0, 30.0), result('demo', 'baseline_low', 0, 20.0), result('demo', 'dlc_low', 0, 23.0)
+        result('demo', 'baseline', 0, 30.0),
+        result('demo', 'baseline_high', 0, 20.0),
+        result('demo', 'dlc_high', 0, 23.0),
     )
     lines = format_tables(results, IDENTITIES).splitlines()
-    assert '"full DLC, threshold 0.6": gain over "baseline, threshold 0.6"' in lines[0]
+    assert '"full DLC, threshold 0.9": gain over "baseline, threshold 0.9"' in lines[0]
     gains = {line.split(' | ')[0].strip('| '): line.split(' | ')[6] for line in lines if line.startswith('| ')}
-    assert gains['baseline, threshold 0.6'] == '-10.00'
-    assert gains['full DLC, threshold 0.6'] == '+3.00'
+    assert gains['baseline, threshold 0.9'] == '-10.00'
+    assert gains['full DLC, threshold 0.9'] == '+3.00'
 
 
 def test_tables_of_both_data_sets_stand_below_each_other():
@@ -314,19 +327,47 @@ def test_notes_name_missing_seeds_and_mixed_code():
 
 def test_readme_changes_between_the_markers_only(tmp_path):
     readme = tmp_path / 'README.md'
-    readme.write_text(f'before\n{BEGIN}\nold\n{END}\nafter\n')
+    readme.write_text(f'before\n{MARKERS[0]}\nold\n{MARKERS[1]}\nafter\n')
     assert update_readme(readme, 'table')
-    assert readme.read_text() == f'before\n{BEGIN}\n\ntable\n\n{END}\nafter\n'
+    assert readme.read_text() == f'before\n{MARKERS[0]}\n\ntable\n\n{MARKERS[1]}\nafter\n'
     assert not update_readme(readme, 'table')
     readme.write_text('nothing here')
     with pytest.raises(SystemExit, match='README'):
         update_readme(readme, 'table')
 
 
-def test_the_readme_of_the_benchmarks_has_the_markers():
-    text = (ROOT / 'benchmarks' / 'README.md').read_text(encoding='utf-8')
-    assert text.count(BEGIN) == text.count(END) == 1
-    assert text.index(BEGIN) < text.index(END)
+@pytest.mark.parametrize(('page', 'markers'), [('README.md', gains.MARKERS), ('benchmarks/README.md', MARKERS)])
+def test_the_pages_have_the_markers(page, markers):
+    text = (ROOT / page).read_text(encoding='utf-8')
+    assert [text.count(marker) for marker in markers] == [1, 1]
+    assert text.index(markers[0]) < text.index(markers[1])
+
+
+def test_gains_are_those_over_the_same_seed_of_source_only_training():
+    results = table_of(
+        *(result('demo', 'source_only', seed, miou) for seed, miou in ((0, 20.0), (1, 24.0))),
+        *(result('demo', 'statistics', seed, miou) for seed, miou in ((0, 30.0), (1, 36.0), (2, 99.0))),
+        *(result('demo', 'baseline', seed, miou) for seed, miou in ((0, 31.0), (1, 36.0))),
+        *(result('demo', 'dlc', seed, miou) for seed, miou in ((0, 33.0), (1, 39.0))),
+        *(
+            result('drone', name, 0, miou)
+            for name, miou in (('source_only', 30.0), ('statistics', 29.0), ('dlc', 28.0))
+        ),
+        result('drone', 'baseline', 0, 10.0, fingerprint='older'),
+        result('buildings', 'dlc', 0, 99.0),
+    )
+    lines = format_gains(results, IDENTITIES).splitlines()
+    assert (
+        lines[0]
+        == '| pair | seeds | source-only | statistics alone | baseline | DLC, the default | DLC over baseline |'
+    )
+    assert lines[2:] == [
+        '| Demo data (drawn) | 0 1 | 22.00 ± 2.83 | +11.00 ± 1.41 | +11.50 ± 0.71 | +14.00 ± 1.41 | +2.50 ± 0.71 |',
+        '| Drone survey 1d4f to ec09 | 0 | 30.00 | -1.00 |  | -2.00 |  |',
+        '| **worst of the pairs** |  |  | -1.00 | +11.50 | -2.00 |  |',
+        '| **mean of the pairs** |  |  | +5.00 | +11.50 | +6.00 |  |',
+    ]
+    assert format_gains({}, IDENTITIES) == 'No results yet.'
 
 
 # ---- git and gathering
