@@ -54,6 +54,7 @@ class ObservedBaseline(DLCSegmentor):
                 'teacher': NoiseTransitionMatrix(classes),
                 'known': NoiseTransitionMatrix(classes),
                 'teacher_known': NoiseTransitionMatrix(classes),
+                'teacher_known_pixels': NoiseTransitionMatrix(classes),
                 'student': NoiseTransitionMatrix(classes),
                 'student_known': NoiseTransitionMatrix(classes),
                 'loss': NoiseTransitionMatrix(
@@ -90,10 +91,13 @@ class ObservedBaseline(DLCSegmentor):
             )
             for batch, head in seen
         ]
+        size = (labels.shape[-2], labels.shape[-1])
+        pixels = pasted_views([(batch, head._replace(logits=head.resized(size))) for batch, head in seen])
         sees = {
             'teacher': Views(own),
             'known': Views(pasted=pasted),
             'teacher_known': Views(own, pasted),
+            'teacher_known_pixels': Views([LabelledView(teacher.logits, labels, valid)], pixels),
             'student': Views(mixed),
             'student_known': Views(mixed, pasted),
         }
@@ -135,6 +139,8 @@ class CandidateErrorHook(TransitionErrorHook):
         """Measure and write one line."""
         model = unwrapped(runner.model)
         assert isinstance(model, ObservedBaseline)
+        if not model.memory[LEVELS[0]]:  # the warm-up, in which there are no pseudo-labels
+            return
         truth = true_transition(self.counts(model))
         found = {'identity': torch.eye(len(truth)), **model.candidates()}
         errors = {name: float(transition_error(matrix, truth)) for name, matrix in found.items()}
