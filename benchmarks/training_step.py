@@ -1,7 +1,8 @@
 """What a training step costs beside the network passes that no one can avoid, and beside a supervised step.
 
-The floor is those passes alone: one forward of the teacher, forward and backward of source, mixed and masked images
-with a plain cross-entropy, and one step of the optimizer. Steps of all kinds take turns in one process, in processor
+The floor is those passes alone: both forward passes of the teacher (class-matched statistics look at the batch before
+they label it), forward and backward of source, mixed and masked images with a plain cross-entropy, and one step of the
+optimizer. Steps of all kinds take turns in one process, in processor
 seconds of one thread; the fastest of some rounds counts. Peak memory is what a process of its own reaches above its
 size before the model is built. ``--memory_format`` compares formats of the features that heads receive.
 
@@ -27,6 +28,7 @@ from provenance import ROOT, table
 from step_cost import half
 
 import dlc_mmseg  # noqa: F401
+from dlc_mmseg.models.segmentors.teacher_statistics import ClassMatchedStatistics
 
 _BN = {'type': 'BN', 'requires_grad': True}
 _WIDTHS = [32, 64, 160, 256]
@@ -80,11 +82,11 @@ NETWORKS = {
 
 
 def config_of(case: Case, memory_format: str) -> dict[str, Any]:
-    """The demo's DLC around the network of a case."""
+    """The demo's DLC around the network of a case, past its warm-up."""
     model: dict[str, Any] = Config.fromfile(ROOT / 'configs/dlc_demo.py').model.to_dict()
     if case.segmentor is not None:
         model['segmentor'] = {**case.segmentor, 'test_cfg': _WHOLE}
-    return {**model, 'memory_format': memory_format}
+    return {**model, 'memory_format': memory_format, 'warmup_iterations': None}
 
 
 def dlc_step(model: Any, case: Case, spent: list[float] | None = None) -> Callable[[], None]:
@@ -122,14 +124,15 @@ def supervised_step(network: Any, case: Case) -> Callable[[], None]:
     return step
 
 
-def floor_step(network: Any, teacher: Any, case: Case) -> Callable[[], None]:
-    """The network passes of an adaptation step, and nothing else."""
+def floor_step(network: Any, teacher: Any, looks: int, case: Case) -> Callable[[], None]:
+    """The network passes of an adaptation step, and nothing else; the teacher looks at its batch once or more."""
     wrapper, images, samples = _segmentor_steps(network, case)
     metas = [{'img_shape': images.shape[2:], 'pad_shape': images.shape[2:]} for _ in samples]
 
     def step() -> None:
         with torch.no_grad():
-            teacher.encode_decode(images, metas)
+            for _ in range(looks):
+                teacher.encode_decode(images, metas)
         for _ in ('source', 'mixed', 'masked'):
             network.parse_losses(network.loss(images, samples))[0].backward()
         wrapper.step()
@@ -147,7 +150,8 @@ def steps(case: Case, memory_format: str, spent: list[float]) -> dict[str, Calla
         if kind == 'DLC':
             found[kind] = dlc_step(model, case, spent)
         elif kind == 'floor':
-            found[kind] = floor_step(model.student, model.teacher, case)
+            looks = 1 + isinstance(model.teacher_statistics, ClassMatchedStatistics)
+            found[kind] = floor_step(model.student, model.teacher, looks, case)
         else:
             found[kind] = supervised_step(model.student, case)
     return found
