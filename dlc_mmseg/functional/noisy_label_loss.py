@@ -14,6 +14,8 @@ _SAFE = 1e-20
 """A mixture of probabilities above this loses nothing to underflow in float32."""
 _MAX_EXPONENT = 60.0
 """Cap of ``log(p_i / q_k)``: the gradient to a zero entry of T stays finite in float32."""
+_MOST_FACTORS = 48
+"""Factors of a product whose logarithm is taken: where T does not apply they reach 2."""
 _PIECE = {'cpu': 2**17, 'other': 2**24}
 """Elements of a piece: a CPU's second-level cache holds some of them, a GPU wants few launches."""
 
@@ -73,11 +75,8 @@ class _NoisyLabelLoss(torch.autograd.Function):
         slopes = torch.empty_like(logits, dtype=dtype)
         for image, pixels in _places(logits):
             piece, chosen = logits[image, :, pixels].to(dtype), labels[image, pixels]
-            if mask is None:
-                loss, slope = _piece(piece, chosen, transition, smoothing)
-            else:
-                loss, slope = _masked_piece(piece, chosen, transition, mask[image, pixels], smoothing)
-            losses[image, pixels], slopes[image, :, pixels] = loss, slope
+            applies = None if mask is None else mask[image, pixels]
+            losses[image, pixels], slopes[image, :, pixels] = _piece(piece, chosen, transition, applies, smoothing)
         ctx.save_for_backward(slopes, *((logits, transition, labels, mask) if ctx.needs_input_grad[1] else ()))
         ctx.smoothing, ctx.dtype = smoothing, logits.dtype
         return losses
@@ -91,62 +90,76 @@ class _NoisyLabelLoss(torch.autograd.Function):
         return to_logits, to_transition, None, None, None
 
 
-def _masked_piece(
-    logits: Tensor, labels: Tensor, transition: Tensor | None, mask: Tensor, smoothing: float
+def _piece(
+    logits: Tensor, labels: Tensor, transition: Tensor | None, mask: Tensor | None, smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Losses (n,) and slopes (K, n) of pixels that T applies to where ``mask``, (n,), is True."""
-    if logits.device.type != 'cpu':
-        both = [_piece(logits, labels, matrix, smoothing) for matrix in (transition, None)]
-        return torch.where(mask, both[0][0], both[1][0]), torch.where(mask, both[0][1], both[1][1])
-    losses, slopes = torch.empty_like(labels, dtype=logits.dtype), torch.empty_like(logits)
-    for part, matrix in ((mask, transition), (~mask, None)):
-        chosen = part.nonzero().squeeze(1)
-        if len(chosen) == len(mask):
-            return _piece(logits, labels, matrix, smoothing)
-        if len(chosen) == 0:
-            continue
-        loss, slope = _piece(logits.index_select(1, chosen), labels[chosen], matrix, smoothing)
-        losses.index_copy_(0, chosen, loss)
-        slopes.index_copy_(1, chosen, slope)
-    return losses, slopes
-
-
-def _piece(logits: Tensor, labels: Tensor, transition: Tensor | None, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Losses (n,) and slopes (K, n) of pixels that T applies to."""
+    """Losses (n,) and slopes (K, n) of pixels that T applies to, or of which it applies to those in ``mask``, (n,)."""
     probs = logits.softmax(dim=0)
+    if logits.device.type == 'cpu' and mask is not None:
+        covered = int(mask.sum())
+        transition = transition if covered else None
+        mask = None if covered == len(mask) else mask
     if transition is None:
         return _uncorrected(probs, logits, labels, smoothing)
-    if logits.device.type != 'cpu':
-        return _without_look_up(probs, logits, labels, transition, smoothing)
-    return _by_product(probs, labels, transition, smoothing) or _in_log_space(
-        probs, logits, labels, transition, smoothing
-    )
+    if logits.device.type == 'cpu':
+        found = _by_product(probs, logits, labels, transition, mask, smoothing)
+        if found is not None:
+            return found
+    summed = _in_log_space if logits.device.type == 'cpu' else _without_look_up
+    corrected = summed(probs, logits, labels, transition, smoothing)
+    if mask is None:
+        return corrected
+    plain = _uncorrected(probs, logits, labels, smoothing)
+    return torch.where(mask, corrected[0], plain[0]), torch.where(mask, corrected[1], plain[1])
 
 
 def _uncorrected(probs: Tensor, logits: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """With T = I; the largest probability is ``exp(max z - logsumexp z)``."""
+    """With T = I."""
     places = labels.unsqueeze(0)
+    losses = _cross_entropy(probs, logits, places, smoothing)
+    slopes = probs - smoothing / len(probs) if smoothing else probs.clone()
+    return losses, slopes.scatter_add_(0, places, probs.new_full((), smoothing - 1).expand_as(places))
+
+
+def _cross_entropy(probs: Tensor, logits: Tensor, places: Tensor, smoothing: float) -> Tensor:
+    """Losses (n,) with T = I, labels being (1, n); the largest probability is ``exp(max z - logsumexp z)``."""
     losses = logits.amax(dim=0) - probs.amax(dim=0).log() - (1 - smoothing) * logits.gather(0, places).squeeze(0)
+    return losses - smoothing * logits.mean(dim=0) if smoothing else losses
+
+
+def _by_product(
+    probs: Tensor, logits: Tensor, labels: Tensor, transition: Tensor, mask: Tensor | None, smoothing: float
+) -> tuple[Tensor, Tensor] | None:
+    """By products of probabilities; None if a mixture could underflow where T applies."""
+    places = labels.unsqueeze(0)
+    elsewhere = None if mask is None else (~mask).to(probs.dtype).unsqueeze(0)
     if smoothing:
-        losses -= smoothing * logits.mean(dim=0)
-        probs -= smoothing / len(probs)
-    return losses, probs.scatter_add_(0, places, probs.new_full((), smoothing - 1).expand_as(places))
-
-
-def _by_product(probs: Tensor, labels: Tensor, transition: Tensor, smoothing: float) -> tuple[Tensor, Tensor] | None:
-    """By products of probabilities; None if a mixture could underflow."""
-    joint = transition.index_select(1, labels).mul_(probs)
-    label = joint.sum(dim=0)
-    mixtures = transition.t() @ probs if smoothing else None
-    smallest = float((label if mixtures is None else torch.minimum(label, mixtures.amin(dim=0))).min())
+        mixtures = transition.t() @ probs
+        if elsewhere is not None:
+            mixtures += elsewhere  # keeps from 0 what is not used
+        label, smallest = mixtures.gather(0, places), float(mixtures.amin(dim=0).min())
+    else:
+        joint = transition.index_select(1, labels).mul_(probs)
+        label = joint.sum(dim=0, keepdim=True)
+        if elsewhere is not None:
+            label += elsewhere
+        smallest = float(label.min())
     if not smallest > _SAFE:
         return None
-    losses = (smoothing - 1) * label.log()
-    slopes = torch.addcmul(probs, joint, ((smoothing - 1) / label).unsqueeze(0))
-    if mixtures is not None:
+    losses = (smoothing - 1) * label.squeeze(0).log()
+    if smoothing:
         losses -= smoothing * _mean_log(mixtures, smallest)
-        slopes.addcmul_(probs, transition @ mixtures.reciprocal_(), value=-smoothing / len(probs))
-    return losses, slopes
+        shares = mixtures.reciprocal_().mul_(smoothing / len(probs))
+        # the label's posterior and the mean one in one product with T
+        factor, posterior = probs, transition @ shares.scatter_add_(0, places, (1 - smoothing) / label)
+    else:
+        factor, posterior = label.reciprocal(), joint
+    if mask is None or elsewhere is None:
+        return losses, torch.addcmul(probs, factor, posterior, value=-1)
+    losses = torch.where(mask, losses, _cross_entropy(probs, logits, places, smoothing))
+    slopes = torch.addcmul(probs, factor, posterior.mul_(1 - elsewhere), value=-1)
+    slopes.sub_(elsewhere, alpha=smoothing / len(probs))
+    return losses, slopes.scatter_add_(0, places, (smoothing - 1) * elsewhere)
 
 
 def _without_look_up(
@@ -190,12 +203,18 @@ def _log_posterior(probs: Tensor, log_probs: Tensor, transition: Tensor, labels:
 
 
 def _mean_log(mixtures: Tensor, smallest: float) -> Tensor:
-    """``mean_k log q[k]``; as many factors share a logarithm as cannot underflow together."""
-    group = int(math.log(torch.finfo(mixtures.dtype).tiny) / math.log(smallest)) if smallest < 1 else 1
-    if group < 2:
-        return mixtures.log().mean(dim=0)
-    products = torch.stack([part.prod(dim=0) for part in torch.split(mixtures, group)])
-    return products.log().sum(dim=0) / len(mixtures)
+    """``mean_k log q[k]``; factors are multiplied in pairs as long as no product can underflow."""
+    factors, joined = mixtures, 1
+    while len(factors) > 1:
+        half, odd = divmod(len(factors), 2)
+        joined *= 2 + odd
+        if not 0 < smallest < 1 or joined > _MOST_FACTORS or smallest**joined < torch.finfo(mixtures.dtype).tiny:
+            break
+        products = factors[:half] * factors[half : 2 * half]
+        if odd:
+            products[0] *= factors[-1]
+        factors = products
+    return factors.log().sum(dim=0) / len(mixtures)
 
 
 def _slope_in_transition(

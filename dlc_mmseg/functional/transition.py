@@ -36,11 +36,13 @@ def _flat_labels(labels: Tensor, classes: int, ignore_index: int | None) -> tupl
     flat = labels.flatten(1).long()
     valid = torch.ones_like(flat, dtype=torch.bool) if ignore_index is None else flat != ignore_index
     flat = flat.masked_fill(~valid, 0)
-    if flat.device.type == 'cpu' and flat.numel() and not 0 <= int(flat.min()) <= int(flat.max()) < classes:
-        raise IndexError(
-            f'labels reach from {int(flat.min())} to {int(flat.max())} but logits have {classes} classes: '
-            'check num_classes, reduce_zero_label and ignore_index'
-        )
+    if flat.device.type == 'cpu' and flat.numel():
+        lowest, highest = (int(bound) for bound in flat.aminmax())
+        if lowest < 0 or highest >= classes:
+            raise IndexError(
+                f'labels reach from {lowest} to {highest} but logits have {classes} classes: '
+                'check num_classes, reduce_zero_label and ignore_index'
+            )
     return flat, valid
 
 
