@@ -16,6 +16,7 @@ from dlc_mmseg.functional.consensus import (
     consensus_model,
     nearest_neighbours,
 )
+from dlc_mmseg.functional.hue import shift_hue
 from dlc_mmseg.functional.latent_class import (
     LabelPatterns,
     LatentClassFit,
@@ -76,6 +77,7 @@ __all__ = [
     'precision_matrix',
     'pseudo_labels',
     'random_box',
+    'shift_hue',
     'sliding_windows',
     'transition_error',
     'true_transition',
