@@ -108,7 +108,7 @@ def weighted_moments(features: Tensor, weights: Tensor) -> Moments:
     features, weights = features.float(), weights.float()
     total = weights.sum().clamp(min=torch.finfo(torch.float32).tiny)
     mean = (features * weights).sum(dims, keepdim=True) / total
-    var = ((features - mean).square() * weights).sum(dims) / total
+    var = (features - mean).square_().mul_(weights).sum(dims) / total
     return Moments(mean.flatten(), var)
 
 

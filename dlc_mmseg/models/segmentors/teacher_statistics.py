@@ -178,8 +178,8 @@ class ClassMatchedStatistics(TeacherStatistics):
     @torch.no_grad()
     def see_source(self, labels: Tensor) -> None:
         """Update the class shares of the source."""
-        known = labels[labels < self.num_classes]
-        counts = torch.bincount(known, minlength=self.num_classes).to(self.source_shares)
+        others = labels.flatten().clamp(max=self.num_classes)  # one more bin, without waiting for the device
+        counts = torch.bincount(others, minlength=self.num_classes + 1)[: self.num_classes].to(self.source_shares)
         self.source_batches += 1
         self._follow(self.source_shares, counts, self.source_batches)
 
@@ -196,12 +196,12 @@ class ClassMatchedStatistics(TeacherStatistics):
             return None
         with _borrowed_statistics(pairs):
             probs = predict().float().softmax(dim=1)
-        posterior = probs
+        posterior, counted = probs, valid[:, None].to(probs.dtype)
         self.target_batches += 1
         for step, shares in enumerate(self.target_shares):
             if step:
                 posterior = shifted_posterior(probs, self.source_shares, self.target_shares[step - 1])
-            self._follow(shares, (posterior * valid[:, None]).sum((0, 2, 3)), self.target_batches)
+            self._follow(shares, (posterior * counted).sum((0, 2, 3)), self.target_batches)
         shares = self.target_shares[-1]
         weights = class_share_weights(posterior, self.source_shares, shares, max_ratio=self.max_ratio)
         return weights * valid
@@ -219,11 +219,16 @@ class ClassMatchedStatistics(TeacherStatistics):
         self.mass.lerp_(pooled, rate)
         share = (rate * mean_weight / self.mass.clamp(min=torch.finfo(torch.float32).tiny)).clamp(max=1.0)
 
+        grids: dict[torch.Size, Tensor] = {}  # most layers share theirs with others
+
         def update(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             assert isinstance(norm, _BatchNorm)
             assert norm.running_mean is not None
             assert norm.running_var is not None
-            seen = weighted_moments(inputs[0], weights_on_grid(weights, inputs[0]))
+            place = inputs[0].shape[:1] + inputs[0].shape[2:]
+            if place not in grids:
+                grids[place] = weights_on_grid(weights, inputs[0])
+            seen = weighted_moments(inputs[0], grids[place])
             merged = merged_moments(Moments(norm.running_mean, norm.running_var), seen, share)
             norm.running_mean.copy_(merged.mean)
             norm.running_var.copy_(merged.var)

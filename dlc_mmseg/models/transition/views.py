@@ -53,6 +53,9 @@ def cell_centres(pixels: Tensor, height: int, width: int) -> Tensor:
     """Per-pixel maps of shape (..., H, W) at the centres of the cells of a coarser grid, shape (..., height, width)."""
     if tuple(pixels.shape[-2:]) == (height, width):
         return pixels
+    (tall, rest), (wide, remainder) = divmod(pixels.shape[-2], height), divmod(pixels.shape[-1], width)
+    if not rest and not remainder:  # a view, without a copy
+        return pixels[..., tall // 2 :: tall, wide // 2 :: wide]
     rows = ((torch.arange(height, device=pixels.device) + 0.5) * pixels.shape[-2] / height).long()
     columns = ((torch.arange(width, device=pixels.device) + 0.5) * pixels.shape[-1] / width).long()
     return pixels[..., rows, :][..., columns]
