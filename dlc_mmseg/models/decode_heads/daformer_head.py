@@ -146,16 +146,18 @@ class DAFormerHead(BaseDecodeHead):
         """
         levels: list[Tensor] = self._transform_inputs(inputs)  # type: ignore[no-untyped-call]
         size = levels[0].shape[-2:]
-        embedded = [layer(level) for layer, level in zip(self.embed_layers, levels, strict=True)]
-        upsampled = [
-            level
-            if level.shape[-2:] == size
-            else F.interpolate(level, size, mode='bilinear', align_corners=self.align_corners)
-            for level in embedded
-        ]
-        fused = self.fuse_layer(torch.cat(upsampled, dim=1))
+        # no name holds a level once it is part of the concatenation: without gradients its memory is free by then
+        fused = self.fuse_layer(
+            torch.cat([self._embedded(place, level, size) for place, level in enumerate(levels)], 1)
+        )
         logits: Tensor = self.cls_seg(fused)  # type: ignore[no-untyped-call]
         return logits
+
+    def _embedded(self, place: int, level: Tensor, size: torch.Size) -> Tensor:
+        embedded: Tensor = self.embed_layers[place](level)
+        if embedded.shape[-2:] == size:
+            return embedded
+        return F.interpolate(embedded, size, mode='bilinear', align_corners=self.align_corners)
 
 
 def _check(
