@@ -56,10 +56,10 @@ test-openmmlab:
 	@echo 'test-openmmlab skipped: no mmcv 2.1 for $(PYTHON_TAG) in $(WHEELS); WHEELS=FOLDER names another folder'
 endif
 
-MMPRETRAIN_TESTS := tests/models/test_foundation_backbones.py tests/test_configs.py
+MMPRETRAIN_TESTS := tests/models/test_foundation_backbones.py tests/test_configs.py tests/test_custom_networks.py
 test-mmpretrain: .venv-mmpretrain/installed
 	OMP_NUM_THREADS=1 $(<D)/bin/python -m pytest \
-	    $(or $(PYTEST_ARGS),$(MMPRETRAIN_TESTS) -k 'foundation or dinov2')
+	    $(or $(PYTEST_ARGS),$(MMPRETRAIN_TESTS) -k 'foundation or dinov2 or networks')
 
 lint: style types
 style: .venv-test/installed

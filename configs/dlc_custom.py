@@ -11,7 +11,11 @@ of bands and depth (GeoTIFF and whatever GDAL reads: pip install "dlc-mmseg[rast
 names. source_only_custom.py and baseline_custom.py train on the same data without adaptation and without correction.
 """
 
-_base_ = ['./_base_/default_runtime.py', './_base_/models/dlc_small_resnet.py']
+_base_ = [
+    './_base_/default_runtime.py',
+    './_base_/models/dlc_small_resnet.py',
+    './_base_/models/networks.py',
+]
 
 # ---- edit here ---------------------------------------------------------------------------------------------------
 source_root = 'data/my_source'  # labelled
@@ -42,14 +46,24 @@ target_split = None
 validation_split = None  # labelled target images to validate and test on; None: no labels, nothing to validate on
 
 preset = 'gpu'  # or 'cpu' (docs/custom.md says what an iteration costs)
-# network ('tiny' and 'small' from scratch, 'mit_b0' pre-trained), crop and iterations of each
+# network, crop and iterations of each. 'tiny' and 'small' learn from scratch; 'mit_b0', 'mit_b2', 'mit_b5', 'resnet18',
+# 'resnet50' and 'convnext_tiny' know ImageNet; 'dinov2_small', 'dinov2_base' and 'dinov2_large' are foundation
+# backbones. The last four need pip install "dlc-mmseg[mmpretrain]"; docs/backbones.md says more, and their licences
 presets = dict(gpu=('small', (256, 256), 4000), cpu=('tiny', (128, 128), 1000))
 network, crop_size, max_iters = presets.get(preset, presets['gpu'])
+weights_file = None  # pre-trained weights as a file, where there is no network to fetch them; None fetches them
+backbone_learns = 'lora'  # of dinov2_*: 'lora' (low-rank updates of its attention), 'frozen' (only the head) or 'full'
+
+# None, or keep the checkpoint whose maps score best without labels (docs/choosing.md says what the scores are worth):
+# 'information', 'diversity' or 'confidence'
+checkpoint_score = None
 # ------------------------------------------------------------------------------------------------------------------
 
 # what the fields below are made from: `dlc-mmseg check` tells of values that are changed when these are made already
 as_read = {name: value for name, value in list(globals().items()) if not name.startswith('_')}
-networks = dict(tiny=[16, 32, 64, 128], small=[32, 64, 128, 256], mit_b0=[32, 64, 160, 256])  # channels of the levels
+networks = _base_.networks
+chosen = networks.get(network, networks['small'])
+label_free_scores = ('information', 'diversity', 'confidence')
 channels = len(source_bands or target_bands or (1, 2, 3))
 wrong = [
     text
@@ -67,8 +81,20 @@ wrong = [
             f'mean has {len(mean)} values for {channels} bands: give one per band, or mean, std = "auto", "auto"',
         ),
         (
-            network == 'mit_b0' and channels != 3,
-            f'network "mit_b0" was trained on three bands, not {channels}: choose "small", or name three bands',
+            'weights' in chosen and channels != 3,
+            f'network "{network}" was trained on three bands, not {channels}: choose "small", or name three bands',
+        ),
+        (
+            backbone_learns not in ('lora', 'frozen', 'full'),
+            f'backbone_learns is {backbone_learns!r}: choose one of lora, frozen, full',
+        ),
+        (
+            weights_file is not None and 'weights' not in chosen,
+            f'weights_file is given, but network "{network}" learns from scratch: choose another, or None',
+        ),
+        (
+            checkpoint_score not in (None, *label_free_scores),
+            f'checkpoint_score is {checkpoint_score!r}: choose None or one of {", ".join(label_free_scores)}',
         ),
         (
             target_label_map is not None and validation_split is None,
@@ -80,7 +106,6 @@ wrong = [
 if wrong:
     raise ValueError('the block at the top of dlc_custom.py: ' + '; '.join(wrong))
 
-levels = networks[network]
 interval = presets[preset][2] // 8  # iterations between validations and checkpoints
 num_classes = len(classes)
 metainfo = dict(classes=classes, palette=palette)
@@ -161,6 +186,10 @@ else:
     val_dataloader = dict(test_dataloader, dataset=dict(labelled, ann_file=validation_split))
     val_evaluator, val_cfg = test_evaluator, dict(type='ValLoop')
     test_dataloader['dataset'] = dict(labelled, label_split=validation_split)  # maps of all, figures of these
+if checkpoint_score is not None:  # of the labelled images where there are some, else of all
+    val_dataloader = val_dataloader or dict(test_dataloader)
+    val_evaluator = [dict(type='LabelFreeMetric'), *([test_evaluator] if validation_split else [])]
+    val_cfg = dict(type='ValLoop')
 # --tta: as it is, and flipped both ways; labels are read last, as they lie
 tta_pipeline = [
     test_dataloader['dataset']['pipeline'][0],
@@ -177,25 +206,32 @@ tta_pipeline = [
     ),
 ]
 
-stride = (crop_size[0] // 2, crop_size[1] // 2)
+patch = chosen.get('patch', 1)
+tile_size = tuple(-(-side // patch) * patch for side in crop_size)  # crops are padded to whole patches, without labels
+backbone = dict(chosen['backbone'], **({} if 'weights' in chosen else dict(in_channels=channels)))
+if 'weights' in chosen:
+    prefix = dict(prefix=chosen['prefix']) if 'prefix' in chosen else {}
+    backbone['init_cfg'] = dict(type='Pretrained', checkpoint=weights_file or chosen['weights'], **prefix)
+if 'depth' in chosen and backbone_learns == 'frozen':
+    backbone['frozen_stages'] = chosen['depth']
+if 'depth' in chosen and backbone_learns == 'lora':
+    backbone.pop('_delete_')
+    attention = [dict(type='attn.qkv'), dict(type='attn.proj')]
+    backbone = dict(_delete_=True, type='mmpretrain.LoRAModel', module=backbone, rank=16, alpha=16, targets=attention)
 segmentor = dict(
-    backbone=dict(in_channels=channels, stem_channels=levels[0], base_channels=levels[0]),
-    decode_head=dict(in_channels=levels, num_classes=num_classes),
-    test_cfg=dict(mode='slide', crop_size=crop_size, stride=stride),
+    backbone=backbone,
+    decode_head=dict(in_channels=chosen['channels'], channels=chosen.get('width', 64), num_classes=num_classes),
+    test_cfg=dict(mode='slide', crop_size=tile_size, stride=tuple(side // 2 for side in tile_size)),
 )
-if network == 'mit_b0':
-    weights = 'https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segformer/mit_b0_20220624-7e0fe6dd.pth'
-    segmentor['backbone'] = dict(
-        _delete_=True,
-        type='MixVisionTransformer',
-        embed_dims=32,
-        num_layers=[2, 2, 2, 2],
-        num_heads=[1, 2, 5, 8],
-        sr_ratios=[8, 4, 2, 1],
-        init_cfg=dict(type='Pretrained', checkpoint=weights),  # NVIDIA's weights, for non-commercial use only
+if patch > 1:  # a transformer gives one level four times
+    norm_cfg = dict(type='BN', requires_grad=True)
+    segmentor['neck'] = dict(
+        type='Feature2Pyramid', embed_dim=chosen['channels'][0], rescales=[4, 2, 1, 0.5], norm_cfg=norm_cfg
     )
 model = dict(
-    data_preprocessor=dict(size=crop_size, mean=mean, std=std),  # pads tiles smaller than the crop
+    data_preprocessor=dict(  # pads tiles smaller than the crop
+        size=tile_size, mean=mean, std=std, **({} if patch == 1 else dict(test_cfg=dict(size=tile_size)))
+    ),
     segmentor=segmentor,
     warmup_iterations=4 * interval,  # pseudo-labels of a network from scratch are worth learning from later
     teacher_momentum=1.5 / interval,
@@ -208,16 +244,21 @@ model = dict(
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='StudentOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=6e-5 if network == 'mit_b0' else 1e-3, weight_decay=0.01),
+    optimizer=dict(type='AdamW', lr=6e-5 if 'weights' in chosen else 1e-3, weight_decay=0.01),
+    # what is new beside pre-trained weights learns faster than these
+    paramwise_cfg=dict(custom_keys={name: dict(lr_mult=10.0) for name in ('decode_head', 'neck', 'lora_')})
+    if 'weights' in chosen
+    else None,
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=interval // 5),
     dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=max_iters),
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=interval)
-default_hooks = dict(
-    checkpoint=dict(interval=interval, save_best=None if validation_split is None else 'mIoU'),
-)
+save_best = dict(save_best=None if validation_split is None else 'mIoU')
+if checkpoint_score is not None:
+    save_best = dict(save_best=f'label_free/{checkpoint_score}', rule='greater')
+default_hooks = dict(checkpoint=dict(interval=interval, **save_best))
 custom_hooks = [
     dict(type='PseudoLabelHook', interval=2 * interval),
     dict(type='TransitionMatrixHook', interval=2 * interval),

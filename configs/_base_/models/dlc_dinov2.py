@@ -8,7 +8,7 @@ What learns is decided by the backbone:
 - frozen: `backbone=dict(_delete_=True, **vit, frozen_stages=12)`; only neck and head learn.
 - full: `backbone=dict(_delete_=True, **vit)`.
 
-ViT-S/14: `arch='dinov2-small'`, 384 channels; ViT-L/14: `arch='dinov2-large'`, 1024 channels, `out_indices` 5, 11, 17
+ViT-S/14: `arch='dinov2-small'`, 384 channels; ViT-L/14: `arch='large'`, 1024 channels, `out_indices` 5, 11, 17
 and 23 (and 24 frozen stages).
 """
 
@@ -21,7 +21,7 @@ tile_size = (518, 518)  # 37 patches of 14 px: 512 px tiles are padded by 6 px, 
 weights = 'https://mmassets.onedl.ai/mmpretrain/v1.0/dinov2/vit-base-p14_dinov2-pre_3rdparty_20230426-ba246503.pth'
 vit = dict(
     type='mmpretrain.VisionTransformer',
-    arch='dinov2-base',
+    arch='base',
     img_size=518,
     patch_size=14,
     layer_scale_init_value=1e-5,
