@@ -12,7 +12,7 @@ import runpy
 
 import pytest
 from documentation.existing_commands import unknown
-from documentation.pages import PYTHON, ROOT, SHELL, anchors, blocks, commands, links, pages
+from documentation.pages import PYTHON, ROOT, SHELL, anchors, blocks, commands, links, pages, without_blocks
 from documentation.place import Place
 from documentation.running import run_page
 
@@ -64,6 +64,14 @@ def test_links_lead_somewhere(name):
         assert file.exists(), target
         if anchor and file.suffix == '.md':
             assert anchor in anchors(file.read_text(encoding='utf-8')), target
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_tables_have_the_same_cells_in_every_row(name):
+    """A `|` within code ends a cell too, and forges drop what is beyond the last."""
+    for table in re.findall(r'(?:^\|.*\n)+', without_blocks(PAGES[name]), flags=re.MULTILINE):
+        cells = [len(re.findall(r'(?<!\\)\|', row)) for row in table.splitlines()]
+        assert len(set(cells)) == 1, table.splitlines()[cells.index(min(cells, key=cells.count))]
 
 
 def test_every_page_can_be_reached_from_the_first():

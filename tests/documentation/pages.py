@@ -66,13 +66,13 @@ def blocks(text: str) -> list[Block]:
     ]
 
 
-def without_code(text: str) -> str:
-    """A page without its blocks and without code inside sentences.
+def without_blocks(text: str) -> str:
+    """A page without its blocks.
 
     Args:
         text: Markdown.
     """
-    return re.sub(r'`[^`\n]+`', '', _BLOCK.sub('', text))
+    return _BLOCK.sub('', text)
 
 
 def links(text: str) -> Iterator[str]:
@@ -81,7 +81,7 @@ def links(text: str) -> Iterator[str]:
     Args:
         text: Markdown.
     """
-    yield from _LINK.findall(without_code(text))
+    yield from _LINK.findall(re.sub(r'`[^`\n]+`', '', without_blocks(text)))
 
 
 def anchors(text: str) -> set[str]:
@@ -91,7 +91,7 @@ def anchors(text: str) -> set[str]:
         text: Markdown.
     """
     found: set[str] = set()
-    for heading in re.findall(r'^#{1,6} (.+)$', _BLOCK.sub('', text), flags=re.MULTILINE):
+    for heading in re.findall(r'^#{1,6} (.+)$', without_blocks(text), flags=re.MULTILINE):
         words = re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', heading).replace('`', '').strip().lower()
         name = re.sub(r'[^\w\- ]', '', words).replace(' ', '-')
         number = next(n for n in range(len(found) + 1) if (f'{name}-{n}' if n else name) not in found)
