@@ -6,16 +6,13 @@ fields were computed from changes alone, and nothing reads it any more (open-mml
 
 from __future__ import annotations
 
-import ast
 import inspect
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mmengine.config import Config
 from mmengine.runner import Runner
 
+from dlc_mmseg.checks.config_files import assigned_names, config_chain, read_config, read_with
 from dlc_mmseg.checks.model_config import meant
 from dlc_mmseg.checks.report import RAISED, Report
 
@@ -31,6 +28,8 @@ READ = frozenset({
 """Names at the top of a config that MMEngine, MMSegmentation or their tools read."""
 
 _SHOWN = 4
+_ABSENT = object()
+_UNREAD = 'is read by nothing'
 
 
 def check_variables(config: Mapping[str, Any], path: str | None, report: Report) -> None:
@@ -42,93 +41,68 @@ def check_variables(config: Mapping[str, Any], path: str | None, report: Report)
         report: Receives each, with the fields to set in its place.
     """
     variables = {name: value for name, value in config.items() if name not in READ}
-    seen = _check_file(config, variables, path, report) if path and Path(path).suffix == '.py' else set()
+    try:
+        files = list(config_chain(path)) if path and path.endswith('.py') else [path] if path else []
+        read = {file: read_config(file) for file in files}
+    except RAISED:  # a config is a program; that it cannot be read is reported by who reads it
+        read = {}
     recorded = config.get(AS_READ) or {}
+    own = read.get(str(path), {})
     for name, value in variables.items():
-        if name in seen:
+        follows = list(_follows(config, name, value, read))
+        outside = bool(read) and own.get(name, _ABSENT) != value  # changed by --cfg-options
+        if read and name not in own:
+            report.warning(name, _UNREAD, meant(name, sorted({*READ, *own} - {name})))
+        elif any(follow.stale for follow in follows):
+            for follow in follows:
+                if follow.stale:
+                    _report(name, value, follow.old, follow.stale, report, follow.file)
+        elif any(follow.reached or (follow.replaced and not outside) for follow in follows):
             continue
-        if name in recorded and recorded[name] != value:
+        elif name in recorded and recorded[name] != value:
             fields = [field for field, found in leaves(_read_part(config), whole=True) if found == recorded[name]]
             _report(name, value, recorded[name], dict.fromkeys(fields, value), report)
+        elif outside and not any(follow.refused for follow in follows):
+            report.warning(name, f'{_short(value)} {_UNREAD}', 'set the field that is meant')
 
 
-def _check_file(config: Mapping[str, Any], variables: Mapping[str, Any], path: str, report: Report) -> set[str]:
-    """Variables that could be judged by running the files again."""
-    judged: set[str] = set()
-    try:
-        files = list(_chain(path))
-        read = {file: Config.fromfile(file, import_custom_modules=False).to_dict() for file in files}
-    except RAISED:  # a config is a program; that it cannot be read is reported by who reads it
-        return judged
-    for name, value in variables.items():
-        if name not in read[path]:
-            report.warning(name, 'is read by nothing', meant(name, sorted({*READ, *read[path]} - {name})))
-            judged.add(name)
-            continue
-        for file in files:
-            old = read[file].get(name)
-            if name not in _assigned(file) or old == value:
-                continue
-            follow = _dependents(file, name, value, read[file])
-            if follow is None:  # the file refuses the value, alone or beside the others
-                continue
-            judged.add(name)
-            now = dict(leaves(config))
-            stale = {field: new for field, (before, new) in follow.items() if now.get(field) == before}
-            if stale:
-                _report(name, value, old, stale, report, file)
-    return judged
+class _Follow(NamedTuple):
+    """What would follow a variable, if a file gave it the value that it has now.
 
-
-def _chain(path: str) -> Iterator[str]:
-    """A config file and those it is based on."""
-    yield path
-    for base in Config._get_base_files(path):
-        below, scope = Config._get_cfg_path(base, path)
-        if scope is None:
-            yield from _chain(str(below))
-
-
-def _assigned(path: str) -> set[str]:
-    return _stored(ast.parse(Path(path).read_text(encoding='utf-8')))
-
-
-def _stored(tree: ast.AST) -> set[str]:
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-
-
-def _dependents(path: str, name: str, value: Any, read: Mapping[str, Any]) -> dict[str, tuple[Any, Any]] | None:
-    """Fields that would be others if a file gave a variable another value: as they are, and as they would be.
-
-    None where the file cannot be read with that value.
+    Attributes:
+        file: The file.
+        old: Its value there.
+        stale: Fields that are still as they were, with the values that they would have.
+        reached: Whether some field has the value that it would have.
+        replaced: Whether all such fields have other values by now, which a child config gave them.
+        refused: Whether the file cannot be read with that value.
     """
-    tree = ast.parse(Path(path).read_text(encoding='utf-8'))
-    body: list[ast.stmt] = []
-    for statement in tree.body:
-        body.append(_rebased(statement, path))
-        stored = (
-            node for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        )
-        if any(node.id == name for node in stored):
-            body += ast.parse(f'{name} = {value!r}').body
-    tree.body = body
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder, Path(path).name)
-            copy.write_text(ast.unparse(tree), encoding='utf-8')
-            other = Config.fromfile(copy, import_custom_modules=False).to_dict()
-    except RAISED:  # a value of another type may break the program
-        return None
-    before, after = dict(leaves(_read_part(read))), dict(leaves(_read_part(other)))
-    return {field: (old, after[field]) for field, old in before.items() if field in after and after[field] != old}
+
+    file: str
+    old: Any
+    stale: Mapping[str, Any] = {}
+    reached: bool = False
+    replaced: bool = False
+    refused: bool = False
 
 
-def _rebased(statement: ast.stmt, path: str) -> ast.stmt:
-    """The statement, naming base files by their full paths."""
-    if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == '_base_':
-        bases = [str(Config._get_cfg_path(base, path)[0]) for base in Config._get_base_files(path)]
-        return ast.parse(f'_base_ = {[str(Path(base).resolve()) for base in bases]!r}').body[0]
-    return statement
+def _follows(
+    config: Mapping[str, Any], name: str, value: Any, read: Mapping[str, Mapping[str, Any]]
+) -> Iterator[_Follow]:
+    """What would follow in each file that gives a variable another value."""
+    now = dict(leaves(config))
+    for file, content in read.items():
+        if not file.endswith('.py') or name not in assigned_names(file) or content.get(name) == value:
+            continue
+        other = read_with(file, name, value)
+        if other is None:
+            yield _Follow(file, content.get(name), refused=True)
+            continue
+        before, after = dict(leaves(_read_part(content))), dict(leaves(_read_part(other)))
+        fields = {field: new for field, new in after.items() if before.get(field, _ABSENT) != new}
+        stale = {field: new for field, new in fields.items() if now.get(field, _ABSENT) == before.get(field, _ABSENT)}
+        reached = any(now.get(field, _ABSENT) == new for field, new in fields.items())
+        yield _Follow(file, content.get(name), stale, reached, replaced=bool(fields) and not stale and not reached)
 
 
 def leaves(value: Any, name: str = '', *, whole: bool = False) -> Iterator[tuple[str, Any]]:

@@ -108,3 +108,70 @@ def test_names_that_nothing_reads():
     config = Config.fromfile(DEMO)
     config.merge_from_dict({'optim_wraper.type': 'AmpOptimWrapper'})
     assert found(config) == {'optim_wraper': 'is read by nothing: optim_wrapper may be meant'}
+
+
+BASE = """
+max_iters = 20
+norm_cfg = dict(type='BN')
+size = (8, 8)
+model = dict(type='EncoderDecoder', decode_head=dict(norm_cfg=norm_cfg))
+train_cfg = dict(max_iters=max_iters)
+"""
+
+
+def written(tmp_path: Path, name: str, text: str) -> Path:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+def test_settings_added_to_a_variable():
+    """An argument that the fields have not yet."""
+    config = Config.fromfile(DEMO)
+    config.merge_from_dict({'norm_cfg.momentum': 0.01})
+    assert 'norm_cfg.momentum=0.01 instead' in found(config)['norm_cfg']
+
+
+@pytest.mark.parametrize('given', [{'size': (4, 4)}, {'norm_cfg': {'type': 'GN'}}, {'norm_cfg.eps': 1e-3}])
+@pytest.mark.parametrize('suffix', ['.py', '.json', '.yaml'])
+def test_a_variable_without_fields_and_files_that_hold_no_program(tmp_path, suffix, given):
+    path = tmp_path / f'dumped{suffix}'
+    Config.fromfile(written(tmp_path, 'base.py', BASE)).dump(path)
+    config = Config.fromfile(path)
+    assert found(config) == {}
+    config.merge_from_dict(given)
+    (name,) = {key.partition('.')[0] for key in given}
+    assert list(found(config)) == [name]
+    assert 'is read by nothing: set the field that is meant' in found(config)[name]
+
+
+def test_a_dumped_config_that_records_its_variables_names_the_fields(tmp_path):
+    Config.fromfile(CUSTOM).dump(tmp_path / 'dumped.py')
+    config = Config.fromfile(tmp_path / 'dumped.py')
+    assert found(config) == {}
+    config.merge_from_dict({'max_iters': 7})
+    assert 'train_cfg.max_iters=7' in found(config)['max_iters']
+
+
+READ_BASE = 'from mmengine.config import read_base\nwith read_base():\n    from {} import *\n'
+
+
+def test_pure_python_configs(tmp_path):
+    written(tmp_path, 'bases/base.py', f'from torch.optim import AdamW\n{BASE}optimizer = dict(type=AdamW)\n')
+    path = written(tmp_path, 'child.py', READ_BASE.format('.bases.base') + 'max_iters = 7\n')
+    grandchild = written(tmp_path, 'mine/grandchild.py', READ_BASE.format('..child') + "norm_cfg = dict(type='GN')\n")
+    own = written(
+        tmp_path, 'own.py', READ_BASE.format('.bases.base') + 'max_iters = 7\ntrain_cfg.update(max_iters=7)\n'
+    )
+    assert found(Config.fromfile(tmp_path / 'bases/base.py')) == {}
+    assert 'train_cfg.max_iters=7 instead' in found(Config.fromfile(path))['max_iters']
+    problems = found(Config.fromfile(grandchild))
+    assert "decode_head.norm_cfg.type='GN' instead" in problems['norm_cfg']
+    assert sorted(problems) == ['max_iters', 'norm_cfg']
+    assert found(Config.fromfile(own)) == {}
+    config = Config.fromfile(own)
+    config.merge_from_dict({'max_iters': 9, 'norm_cfg.type': 'SyncBN'})
+    problems = found(config)
+    assert sorted(problems) == ['max_iters', 'norm_cfg']
+    assert problems['max_iters'].startswith('9 is read by nothing')  # the child has set what followed from it
