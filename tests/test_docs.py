@@ -41,6 +41,14 @@ def test_every_block_of_a_page_runs(name, place, tmp_path, monkeypatch):
     run_page(blocks(PAGES[name]), place)
 
 
+@pytest.mark.parametrize('name', RUN)
+def test_what_would_take_long_is_marked(name):
+    for block in blocks(PAGES[name]):
+        for words in commands(block.code) if block.runs and block.language in SHELL else ():
+            long = {'pip', 'make', 'torchrun'} & set(words) or any('benchmarks/' in word for word in words)
+            assert not long, f'line {block.line}: <!-- test: not run, REASON --> above {words}'
+
+
 @pytest.mark.parametrize('block', LEFT_OUT)
 def test_what_is_not_run_has_a_reason_and_exists(block):
     reason = block.how.partition(', ')[2]
