@@ -47,3 +47,17 @@ def running_statistics(module: nn.Module, *, update: bool) -> Iterator[None]:
             norm.momentum = momentum
         for count, copy in zip(counts, copies, strict=True):
             count.copy_(copy)
+
+
+def recomputed_norms(module: nn.Module) -> list[_NormBase]:
+    """Norms that a backward pass runs a second time, those of parts with gradient checkpointing.
+
+    Args:
+        module: A network; parts checkpoint by ``with_cp`` (MMSegmentation) or ``grad_checkpointing`` (timm).
+    """
+    parts = [
+        part
+        for part in module.modules()
+        if getattr(part, 'with_cp', False) or getattr(part, 'grad_checkpointing', False)
+    ]
+    return [norm for part in parts for norm in norms_of(part)]

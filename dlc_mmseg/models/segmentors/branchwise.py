@@ -14,7 +14,9 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from dlc_mmseg.errors import UserError
 from dlc_mmseg.models.processes import average_gradients, average_statistics, trained_parameters
+from dlc_mmseg.models.segmentors.batch_statistics import recomputed_norms
 from dlc_mmseg.models.segmentors.branch_step import accumulate_branches, drop_gradients, update_parameters
 from dlc_mmseg.models.segmentors.feature_format import FeatureFormat
 from dlc_mmseg.models.segmentors.finite_check import (
@@ -118,9 +120,6 @@ class BranchwiseSegmentor(WrappingSegmentor):
     ) -> dict[str, Tensor]:
         """All losses of one iteration in one graph, for callers that do not use `train_step`.
 
-        Networks with gradient checkpointing (``with_cp``) count batch norm statistics a second time in the caller's
-        backward pass, as in MMSegmentation; `train_step` keeps them from it.
-
         Args:
             inputs: ``source`` and ``target``, each (B, C, H, W), normalised.
             data_samples: ``source`` (with labels) and ``target``.
@@ -130,7 +129,12 @@ class BranchwiseSegmentor(WrappingSegmentor):
 
         Raises:
             NonFiniteLossError: If a loss is not finite; the callers' step cannot be skipped from here.
+            UserError: If batch norms stand in parts with gradient checkpointing (``with_cp``): the caller's backward
+                pass would run them again with other statistics, and count these twice.
         """
+        if recomputed_norms(self.student) and torch.is_grad_enabled():
+            what = 'is called for a network whose batch norms run a second time in the backward pass (with_cp=True)'
+            raise UserError(f'{type(self).__name__}.loss', what, 'call train_step, or set with_cp=False')
         self.follow_student()
         buffers = clone_buffers(self)
         losses: dict[str, Tensor] = {}

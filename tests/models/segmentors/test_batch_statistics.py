@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dlc_mmseg.errors import UserError
 from dlc_mmseg.models.segmentors.batch_statistics import running_statistics
 
 
@@ -75,6 +76,16 @@ def test_gradient_checkpointing_changes_nothing(teacher_statistics):
         expected = getattr(plain, network).state_dict()
         for name, value in getattr(checkpointing, network).state_dict().items():
             torch.testing.assert_close(value, expected[name], msg=f'{network} {name}')
+
+
+def test_losses_in_one_graph_refuse_gradient_checkpointing_of_batch_norms():
+    batch = toy.paired_batch()
+    model = build({'with_cp': True})
+    with pytest.raises(UserError, match='train_step'):
+        model.loss(**model.data_preprocessor(batch, True))
+    norm_free = build({'norm_cfg': {'type': 'GN', 'num_groups': 2}, 'with_cp': True})
+    losses = norm_free.loss(**norm_free.data_preprocessor(batch, True))
+    assert all(value.isfinite().all() for value in losses.values())
 
 
 def test_the_context_leaves_statistics_and_settings_alone():
