@@ -26,6 +26,7 @@ from typing import NamedTuple
 from adaptation_study import class_shares, efficientnet_lite, student_figures, true_transition  # noqa: F401  # register
 from adaptation_study.running import machine, validations
 from adaptation_study.variants import DATA
+from adaptation_study.watching import Watched, format_watched, watched
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
@@ -78,12 +79,19 @@ def main() -> None:
             found = [str(path.relative_to(path.parents[4])) for run in runs.values() for path in checkpoints(run)]
             if kept.get(name, {}).get('checkpoints') == found and kept[name]['images'] == args.max_images:
                 continue
-            rows = [row._asdict() for row in measure(runs, args.max_images)]
-            kept[name] = {'checkpoints': found, 'images': args.max_images, 'machine': machine(), 'candidates': rows}
+            rows = measure(runs, args.max_images)
+            kept[name] = {
+                'checkpoints': found,
+                'images': args.max_images,
+                'machine': machine(),
+                'candidates': [row._asdict() for row in rows],
+                'watched': [row._asdict() for row in watches(name, runs)],
+            }
             write_atomically(RESULT, (json.dumps({'groups': kept}, indent=1) + '\n').encode())
             print(f'{name}: {len(rows)} candidates', flush=True)
     groups = {name: [Row(**row) for row in group['candidates']] for name, group in kept.items()}
     print('\n'.join(format_table(groups)))
+    print('\n'.join(['', *format_watched([row for group in kept.values() for row in group['watched']])]))
 
 
 def finished_runs(work_dirs: Iterable[Path]) -> dict[str, dict[str, Path]]:
@@ -136,6 +144,19 @@ def measure(runs: Mapping[str, Path], max_images: int) -> Group:
         Row(*row, {name: None if math.isnan(value) else round(value, 5) for name, value in scores.items()})
         for row, scores in zip(known, values, strict=True)
     ]
+
+
+def watches(name: str, runs: Mapping[str, Path]) -> list[Watched]:
+    """What the watch over self-training said in the self-trained runs of a pair and seed."""
+    figures = validations(runs[NOT_ADAPTED])
+    source_only = figures[max(figures)]['mIoU']
+    found = []
+    for variant in ('baseline', 'dlc'):
+        if variant in runs:
+            config = Config.fromfile(runs[variant] / 'config.py', import_custom_modules=False)
+            warm_up = config.model.get('warmup_iterations')
+            found.append(watched(f'{name} {variant}', runs[variant], source_only, warm_up))
+    return found
 
 
 def chosen(rows: Sequence[Row], score: str) -> Row | None:

@@ -142,8 +142,8 @@ def gather(run: Run, folder: Path, place: Place, identity: Identity, seconds: fl
         raise RunFailedError(f'{folder}: no validation after the last iteration {iterations}')
     last = validated[iterations]
     mean_f1 = last.get('mF1', last.get('mFscore'))  # runs of earlier versions wrote both, and meant the first
-    student = next(iter(_lines(folder / STUDENT_FILE)), {})
-    course = {line['iteration']: line for line in _lines(folder / COURSE_FILE)}
+    student = next(iter(json_lines(folder / STUDENT_FILE)), {})
+    course = {line['iteration']: line for line in json_lines(folder / COURSE_FILE)}
     return Result(
         **run._asdict(),
         last={'mIoU': _rounded(last['mIoU']), 'mF1': _rounded(mean_f1), 'OA': _rounded(last['aAcc'])},
@@ -172,7 +172,7 @@ def validations(folder: Path) -> dict[int, dict[str, Any]]:
     Args:
         folder: Its work folder.
     """
-    lines = (line for path in sorted(folder.glob('*/vis_data/scalars.json')) for line in _lines(path))
+    lines = (line for path in sorted(folder.glob('*/vis_data/scalars.json')) for line in json_lines(path))
     return {line['step']: line for line in lines if 'mIoU' in line}
 
 
@@ -200,8 +200,12 @@ def _rounded(value: float) -> float:
     return round(float(value), 2)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Lines of a JSON lines file; the last one may have been cut off by a kill."""
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """Lines of a JSON lines file; the last one may have been cut off by a kill.
+
+    Args:
+        path: The file; it need not exist.
+    """
     found = []
     for line in path.read_text(encoding='utf-8').splitlines() if path.is_file() else ():
         try:
