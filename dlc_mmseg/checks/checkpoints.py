@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg.registry import HOOKS
-from torch import nn
+from torch import Tensor, nn
 
 from dlc_mmseg.checks.config_types import is_kind, type_name
 from dlc_mmseg.checks.loops import hooks_of, schedulers_of
@@ -133,10 +133,19 @@ def _read(path: str, name: str, report: Report, read: ReadCheckpoint) -> dict[st
         report.error(path, f'{kind} ({name})', f'let {name} name a .pth file, or set it to None')
         return None
     try:
-        return read(path)
+        checkpoint = read(path)
     except UserError as error:
         report.error(path, f'{error.what} ({name})', error.remedy)
         return None
+    broken = [key for key, value in checkpoint.get('state_dict', checkpoint).items() if _is_broken(value)]
+    if broken:
+        what = f'holds NaN or infinite values in {len(broken)} tensors, such as {broken[0]} ({name})'
+        report.error(path, what, 'take a checkpoint from before its training broke down')
+    return checkpoint
+
+
+def _is_broken(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point() and not bool(value.isfinite().all())
 
 
 def _read_last(config: Mapping[str, Any], report: Report, read: ReadCheckpoint) -> dict[str, Any] | None:

@@ -6,8 +6,10 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mmseg.registry import MODELS
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import METRICS, MODELS
 
+from dlc_mmseg.checks.config_types import is_kind
 from dlc_mmseg.checks.domain_files import Domain
 from dlc_mmseg.checks.model_config import parts
 from dlc_mmseg.checks.report import Report
@@ -45,11 +47,15 @@ def check_ignored_labels(
         num_classes: Number of classes K.
         report: Receives parts that ignore another label.
     """
+    for filled in _filled(domains):
+        if 0 <= filled.value < num_classes:
+            what = f'{filled.value} is the class {domains[0].classes[filled.value]}: {_TRAINED}'
+            report.warning(filled.where, what, f'set it to {IGNORED}')
     heads = list(_heads(config.get('model') or {}))
     if not heads or 0 <= heads[0].value < num_classes:
         return
     first = heads[0]
-    others = [*heads[1:], *_padding(config), *_labels(domains), *_evaluators(config)]
+    others = [*heads[1:], *_padding(config), *_labels(domains), *_filled(domains), *_evaluators(config)]
     for other in others:
         classed = 0 <= other.value < num_classes and other.where.partition('.')[0] not in _EVALUATORS
         if other.value != first.value and not classed:
@@ -58,6 +64,7 @@ def check_ignored_labels(
             add(other.where, what, _remedy(first, domains))
 
 
+_TRAINED = 'pixels that no image holds would be trained or counted as it'
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
@@ -108,17 +115,31 @@ def _labels(domains: Sequence[Domain]) -> Iterator[Ignored]:
             field = 'reduce_zero_label' if getattr(domain.dataset, 'reduce_zero_label', False) else 'metainfo.classes'
             harm = 'pixels without a class become {value} on loading, which is none of its classes'
             yield Ignored(f'{domain.name}.{field}', IGNORED, harm, True)
-        for index, step in enumerate(domain.dataset.pipeline.transforms):
-            where = f'{domain.name}.pipeline.{index}'
-            pad = getattr(step, 'pad_val', None)
-            filled = [('seg_pad_val', getattr(step, 'seg_pad_val', None))]
-            filled += [('pad_val.seg', pad.get('seg'))] if isinstance(pad, Mapping) else []
-            filled += [('seg_fill_in', getattr(step, 'seg_fill_in', None))]
-            harm = 'pixels that it fills with {value} are none of its classes'
-            yield from (Ignored(f'{where}.{key}', int(value), harm, True) for key, value in filled if value is not None)
+        for where, step in _steps(domain):
             counted = getattr(step, 'ignore_index', None)
             if isinstance(counted, int):
                 yield Ignored(f'{where}.ignore_index', counted, 'ignored pixels count as a class here', False)
+
+
+def _steps(domain: Domain) -> Iterator[tuple[str, Any]]:
+    for index, step in enumerate(domain.dataset.pipeline.transforms):
+        yield f'{domain.name}.pipeline.{index}', step
+
+
+def _filled(domains: Sequence[Domain]) -> Iterator[Ignored]:
+    """Labels that steps of a pipeline write where an image ends."""
+    harm = 'pixels that it fills with {value} are none of its classes'
+    for domain in domains:
+        for where, step in _steps(domain) if domain.labelled else ():
+            pad = getattr(step, 'pad_val', None)
+            values = {
+                'seg_pad_val': getattr(step, 'seg_pad_val', None),
+                'pad_val.seg': pad.get('seg') if isinstance(pad, Mapping) else None,
+                'seg_fill_in': getattr(step, 'seg_fill_in', None),
+            }
+            yield from (
+                Ignored(f'{where}.{key}', int(value), harm, True) for key, value in values.items() if value is not None
+            )
 
 
 def _evaluators(config: Mapping[str, Any]) -> Iterator[Ignored]:
@@ -126,8 +147,7 @@ def _evaluators(config: Mapping[str, Any]) -> Iterator[Ignored]:
         evaluators = config.get(name) or ()
         single = isinstance(evaluators, Mapping)
         for index, evaluator in enumerate([evaluators] if single else evaluators):
-            kind = evaluator.get('type') if isinstance(evaluator, Mapping) else None
-            if 'IoUMetric' not in str(kind):
+            if not isinstance(evaluator, Mapping) or not is_kind(evaluator, METRICS, IoUMetric):
                 continue
             value = evaluator.get('ignore_index', IGNORED)
             harm = 'what labels ignore for the loss counts as errors in mIoU, or the other way round'

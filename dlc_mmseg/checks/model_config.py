@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -193,7 +194,11 @@ def _check_preprocessor(model: Mapping[str, Any], paired: bool, report: Report) 
         mean = std = None
     if mean is not None and std is not None and len(mean) != len(std):
         report.error(f'{name}.std', f'has {len(std)} values, mean has {len(mean)}', 'give one of each per channel')
-    if std is not None and any(value <= 0 for value in std):
-        report.error(f'{name}.std', f'{list(std)} are not all positive', 'give positive values')
+    if std is not None and not all(0 < value < math.inf for value in std):
+        report.error(f'{name}.std', f'{list(std)} are not all positive numbers', 'give positive values')
+    if mean is not None and not all(map(math.isfinite, mean)):
+        report.error(
+            f'{name}.mean', f'{list(mean)} are not all numbers', "give one number per channel, or 'auto' for both"
+        )
     if preprocessor.get('bgr_to_rgb') and preprocessor.get('rgb_to_bgr'):
         report.error(f'{name}.rgb_to_bgr', 'contradicts bgr_to_rgb', 'keep one of the two')

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mmcv.transforms import BaseTransform, Compose
 from mmseg.registry import DATASETS
 
 from dlc_mmseg.datasets.draw_randomness import isolated_randomness
@@ -99,11 +101,22 @@ def first_item(dataset: Any, domain: str) -> dict[str, Any]:
             remedy = 'a step needs labels: add dict(type="LoadAnnotations") before it'
             if domain == 'target':
                 remedy = 'a step needs labels, which the target has not: in RandomCrop leave out cat_max_ratio'
-        fault = f'{type(error).__name__}: {_line(error)}'
+        text, step = _line(error), _failing_step(error)
+        fault = f'{type(error).__name__}: {text}' if text else f'{type(error).__name__}{step}'
         raise UserError(path, f'{domain} pipeline fails ({fault})', remedy) from error
     if not isinstance(item, dict) or not {'inputs', 'data_samples'} <= item.keys():
         raise UserError(None, f'{domain} pipeline packs no inputs', 'end it with dict(type="PackSegInputs")')
     return item
+
+
+def _failing_step(error: BaseException) -> str:
+    """Where in the pipeline an exception comes from, for one that says nothing."""
+    names = [
+        type(owner).__name__
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if isinstance(owner := frame.f_locals.get('self'), BaseTransform) and not isinstance(owner, Compose)
+    ]
+    return f' in {names[-1]}' if names else ''
 
 
 def _build_lazily(config: Mapping[str, Any]) -> Any:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from copy import deepcopy
 
 import numpy as np
+import pytest
 from faults.injecting import SOURCE, TARGET, VALIDATION, each, png, shape_labels
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import METRICS
 from tiny_run import run_config, runner_of, write_pair
 
 from dlc_mmseg.checks import check_config
@@ -27,3 +30,38 @@ def test_one_value_everywhere_is_fine_and_trains(tmp_path):
     runner = runner_of(config)
     runner.train()
     assert np.isfinite(runner.message_hub.get_scalar('val/mIoU').current())
+
+
+@METRICS.register_module()
+class Overlap(IoUMetric):
+    """The metric under another name."""
+
+
+@pytest.mark.parametrize('evaluator', [{'type': 'Overlap'}, {'type': Overlap}, {'type': 'ClassIoUMetric'}])
+def test_evaluators_are_told_by_what_they_are(tmp_path, evaluator):
+    write_pair(tmp_path)
+    config = run_config(tmp_path, val_evaluator=[{**evaluator, 'ignore_index': 254}])
+    (problem,) = check_config(deepcopy(config.to_dict())).problems
+    assert problem.where == 'val_evaluator.0.ignore_index'
+
+
+@pytest.mark.parametrize(
+    ('step', 'field'),
+    [
+        ({'type': 'Pad', 'size': (20, 20), 'pad_val': {'img': 0, 'seg': 1}}, 'pad_val.seg'),
+        ({'type': 'RandomRotate', 'prob': 1.0, 'degree': 20, 'seg_pad_val': 1}, 'seg_pad_val'),
+        (
+            {'type': 'RandomCutOut', 'prob': 1.0, 'n_holes': 1, 'cutout_ratio': (0.2, 0.2), 'seg_fill_in': 1},
+            'seg_fill_in',
+        ),
+    ],
+)
+def test_pixels_that_no_image_holds_are_not_made_a_class(tmp_path, step, field):
+    write_pair(tmp_path)
+    config = run_config(tmp_path)
+    config.train_dataloader.dataset.source.pipeline.insert(2, step)
+    if 'size' in step:
+        config.train_dataloader.dataset.target.pipeline.insert(1, step)  # it loads no labels
+    (problem,) = check_config(deepcopy(config.to_dict())).problems
+    assert (problem.severity, problem.where) == ('warning', f'{SOURCE}.pipeline.2.{field}')
+    assert '1 is the class roof' in problem.what

@@ -236,3 +236,10 @@ def test_bands_one_after_the_other_are_not_taken_for_rows(pair):
     lines = [problem.line for problem in check(config).problems]
     assert '16 x 16 pixels (height x width) in 5 bands, LoadBandByBand gives 5 x 16' in lines[0]
     assert 'LoadRasterFromFile' in lines[0]
+
+
+def test_a_step_that_fails_without_a_word_is_named(pair):
+    _, config = pair
+    config.train_dataloader.dataset.source.pipeline.insert(2, {'type': 'RandomMosaic', 'prob': 1.0})
+    (problem,) = check(config).errors
+    assert 'source pipeline fails (AssertionError in RandomMosaic)' in problem.what

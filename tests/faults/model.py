@@ -10,6 +10,9 @@ from tiny_run import ITERATIONS
 from faults.injecting import DATA, fault, field_fault
 
 field_fault(
+    'mean that is no number', 'model.data_preprocessor.mean', [float('nan')] * 3, 'not all numbers', "'auto' for both"
+)
+field_fault(
     'misspelt argument of a part',
     'model.pseudo_label_treshold',
     0.9,

@@ -52,6 +52,12 @@ def save(root: Path, content: Any) -> Path:
     return root / 'start.pth'
 
 
+@fault('load_from of a run that broke down', '/start.pth', 'NaN or infinite', 'such as a.b', 'before its', alone=False)
+def _(root: Path, config: Config) -> None:
+    weights = {'a': torch.ones(2), 'a.b': torch.tensor([0.0, float('nan')]), 'count': torch.tensor(3)}
+    config.load_from = str(save(root, {'state_dict': weights}))
+
+
 @fault('load_from truncated', '/start.pth', 'cannot be read', 'cut off', '(load_from)')
 def _(root: Path, config: Config) -> None:
     path = save(root, {'state_dict': {'a': torch.zeros(1000)}})
