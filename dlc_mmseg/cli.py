@@ -13,6 +13,7 @@ from dlc_mmseg.registration import register
 from dlc_mmseg.version import __version__
 
 COMMANDS = {
+    'init': 'look at two data sets of your own and write a ready config',
     'configs': 'list or copy the configs that come with the package',
     'check': 'check a config and all files that training with it will read',
     'predict': 'map rasters of any size, georeferenced',
@@ -21,6 +22,7 @@ COMMANDS = {
     'convert-vaihingen': 'cut the ISPRS Vaihingen data into tiles',
     'convert-whuoptsar': 'cut the WHU-OPT-SAR data into tiles',
     'convert-loveda': 'check the LoveDA data and put them where the configs expect them',
+    'convert-raster': 'cut georeferenced rasters into tiles, labels from rasters or polygons',
     'convert-checkpoint': 'bring a checkpoint of the original preview code to MMSegmentation 1.x',
     'estimate-noise': 'show which classes a model confuses on images without labels',
     'compare': 'rank trained models by scores that need no labels',
@@ -31,14 +33,16 @@ COMMANDS = {
 """Subcommands and their help; `make-demo-data` is the module `dlc_mmseg.commands.make_demo_data`."""
 
 WITHOUT_FRAMEWORK = (
+    'init',
     'configs',
     'convert-potsdam',
     'convert-vaihingen',
     'convert-whuoptsar',
     'convert-loveda',
+    'convert-raster',
     'make-demo-data',
 )
-"""Those that start at once: they need neither PyTorch nor MMSegmentation."""
+"""Those that start at once: they need neither PyTorch nor MMSegmentation, or only after their first answers."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

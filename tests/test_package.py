@@ -103,7 +103,11 @@ ALLOWED = {
     'converters': {'functional', 'files', 'datasets', 'converters'},
     'engine': {'functional', 'files', 'models', 'datasets', 'checks', 'engine'},
     'deploy': {'functional', 'files', 'models', 'datasets', 'checks', 'engine', 'deploy'},
-    'commands': {'functional', 'files', 'models', 'datasets', 'engine', 'converters', 'deploy', 'checks', 'commands'},
+    'own_data': {'files', 'datasets', 'converters', 'own_data'},
+    'commands': {
+        *('functional', 'files', 'models', 'datasets', 'engine', 'converters', 'deploy', 'checks', 'own_data'),
+        'commands',
+    },
 }
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dlc_mmseg.datasets.raster_loading import picture_kind
-from dlc_mmseg.datasets.raster_reading import RasterReading, open_raster
+from dlc_mmseg.datasets.raster_reading import RasterReading
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.rasters import open_raster
 
 _BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339
 _TIFF_KINDS = {1: 'uint', 2: 'int', 3: 'float'}

@@ -21,10 +21,10 @@ from dlc_mmseg.datasets.band_statistics import (
     shared_statistics,
 )
 from dlc_mmseg.datasets.domain import build_domain
-from dlc_mmseg.datasets.image_files import list_images
 from dlc_mmseg.datasets.nesting import pair_config
 from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.image_files import list_images
 
 _EPILOG = """Pixels without data are left out; each folder, or each domain of a config, weighs the same. Statistics of
 each image are kept beside it (band_statistics.json) until it changes. With mean='auto', std='auto' in the
@@ -65,14 +65,22 @@ def run(args: argparse.Namespace) -> None:
         if len(args.inputs) > 1 or options or args.suffix:
             what = 'is a config, which says itself which images are read, and how'
             raise UserError(args.inputs[0], what, 'give no other arguments')
-        domains = _of_config(args.inputs[0])
+        domains = config_moments(args.inputs[0])
     else:
         loader = LoadRasterFromFile(**options)  # type: ignore[arg-type]
         domains = {str(folder): _of_folder(folder, args.suffix, loader) for folder in args.inputs}
     _print(domains)
 
 
-def _of_config(path: Path) -> dict[str, BandMoments]:
+def config_moments(path: Path) -> dict[str, BandMoments]:
+    """Moments of the training images of a config, by domain; kept beside the images.
+
+    Args:
+        path: The config.
+
+    Raises:
+        UserError: If it cannot be read, has no training images, or one of these cannot be read.
+    """
     config = read_config(path, None)
     found = pair_config(config.to_dict())
     dataset = found[1] if found is not None else (config.get('train_dataloader') or {}).get('dataset')

@@ -19,7 +19,6 @@ from dlc_mmseg.commands._config_file import add_config_changes, read_config
 from dlc_mmseg.commands._map_progress import MapProgress, remaining
 from dlc_mmseg.commands._raster_options import add_raster_options, reading_options
 from dlc_mmseg.commands._spelling import add_option
-from dlc_mmseg.datasets.raster_reading import import_rasterio
 from dlc_mmseg.deploy.class_descriptions import described_classes
 from dlc_mmseg.deploy.maps.blending import count_windows
 from dlc_mmseg.deploy.maps.image_rows import configured_reading, left_out_steps, open_rows
@@ -31,6 +30,7 @@ from dlc_mmseg.deploy.maps.tiling_options import default_tiling
 from dlc_mmseg.deploy.maps.window_classifier import WindowClassifier
 from dlc_mmseg.deploy.noise.predicting import load_model
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.rasters import import_rasterio
 
 _EPILOG = """Each image becomes a map of the same name: a cloud-optimised GeoTIFF of class indices with the image's
 reference system, transform and nodata, the classes' colours and names; NAME_areas.csv holds pixels and square metres

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -170,16 +171,24 @@ class OutputFolder:
                 'make room or choose another --out_dir, a rerun continues where this one stopped',
             ) from error
 
-    def mark_done(self, tile: str, statistics: dict[str, TileStatistics]) -> None:
+    def mark_done(
+        self, tile: str, statistics: dict[str, TileStatistics], counts: Mapping[str, int] | None = None
+    ) -> None:
         """Record that all windows of a tile are written.
 
         Args:
             tile: Its name.
             statistics: Label pixels of its windows.
+            counts: Whatever is to be counted over all tiles, see `counts`.
         """
         files = {name: [list(entry.size), entry.counts] for name, entry in statistics.items()}
         record = self._sources[tile].record()
-        _write_json(self._marks / f'{tile}.json', {'source': record, 'files': files})
+        mark = {'source': record, 'files': files, 'counts': dict(counts or {})}
+        _write_json(self._marks / f'{tile}.json', mark)
+
+    def counts(self) -> dict[str, int]:
+        """What `mark_done` counted, over all tiles; of a complete folder."""
+        return {str(name): int(number) for name, number in _read_json(self.folder / RECORD).get('counts', {}).items()}
 
     def commit(self) -> None:
         """Write class statistics and the record, then give the folder its final name.
@@ -198,6 +207,8 @@ class OutputFolder:
         remove_leftovers(self._partial)
         tiles = {tile: mark['source'] for tile, mark in marks.items()}
         record = {'format': _FORMAT, 'version': _VERSION, 'settings': self._settings, 'tiles': tiles}
+        counted = [Counter(mark.get('counts', {})) for mark in marks.values()]
+        record |= {'counts': dict(sum(counted, Counter()))} if any(counted) else {}
         _write_json(self._partial / RECORD, record)
         try:
             os.rename(self._partial, self.folder)

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -17,6 +18,7 @@ from dlc_mmseg.errors import UserError
 # zipfile raises the last two for compressions that it does not know and for encrypted members
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
 _REMEDY = 'download it again, or extract it and pass the folder'
+_PIECE = 1 << 24
 _UNREADABLE = 'give the right to read it, or download it again'
 
 
@@ -87,8 +89,10 @@ class RawFile:
         """
         if self.members:
             return self.stamp
-        data = self.read()
-        return f'{len(data)}-{zlib.crc32(data):08x}'
+        try:
+            return _checksum(self.path, self.stamp) if self.stamp else _checksum.__wrapped__(self.path, '')
+        except OSError as error:
+            raise UserError(self, f'cannot be read ({error.strerror or error})', _UNREADABLE) from error
 
     def read(self) -> bytes:
         """Whole content, in memory: nothing is ever unpacked to disk.
@@ -105,6 +109,16 @@ class RawFile:
             raise UserError(self, f'cannot be read ({error.strerror or error})', _UNREADABLE) from error
         except _BAD_ZIP as error:
             raise UserError(self, f'damaged zip archive ({error})', _REMEDY) from error
+
+
+@lru_cache(maxsize=256)
+def _checksum(path: Path, _stamp: str) -> str:
+    """Size and CRC-32 of a file, by pieces: orthophotos are larger than memories."""
+    length, checksum = 0, 0
+    with path.open('rb') as file:
+        while data := file.read(_PIECE):
+            length, checksum = length + len(data), zlib.crc32(data, checksum)
+    return f'{length}-{checksum:08x}'
 
 
 @contextmanager
@@ -153,6 +167,22 @@ def _in_archive(path: Path, suffixes: tuple[str, ...]) -> list[RawFile]:
         raise UserError(path, f'damaged zip archive ({error})', _REMEDY) from error
 
 
+def raw_file(path: Path) -> RawFile:
+    """A plain file with its stamp.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: If it is not there.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(path, f'cannot be read ({error.strerror or error})', _UNREADABLE) from error
+    return RawFile(path, stamp=f'{status.st_size}-{status.st_mtime_ns}')
+
+
 def find_raw_files(root: Path, suffixes: tuple[str, ...] = ('.tif', '.tiff')) -> list[RawFile]:
     """All files with given suffixes under a folder or in a zip archive.
 
@@ -182,8 +212,7 @@ def find_raw_files(root: Path, suffixes: tuple[str, ...] = ('.tif', '.tiff')) ->
             if name.startswith('.'):
                 continue
             if name.lower().endswith(suffixes):
-                status = path.stat()
-                plain.append(RawFile(path, stamp=f'{status.st_size}-{status.st_mtime_ns}'))
+                plain.append(raw_file(path))
             elif name.lower().endswith('.zip'):
                 archived += _in_archive(path, suffixes)
     return plain + archived

@@ -13,8 +13,9 @@ from mmengine import fileio
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from dlc_mmseg.datasets.raster_reading import Raster, RasterReading, fill_nodata, import_rasterio, open_raster
+from dlc_mmseg.datasets.raster_reading import Raster, RasterReading, fill_nodata
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.rasters import import_rasterio, open_raster
 
 NODATA_MAP, NODATA = 'gt_nodata_map', 255
 """Key of a pipeline's nodata pixels: shape (H, W), uint8, 0 where there is data, 255 elsewhere (also where padded)."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -73,7 +71,7 @@ class RasterReading:
         """Read an open raster.
 
         Args:
-            file: Dataset opened with `open_raster`.
+            file: Dataset opened with `files.rasters.open_raster`.
             window: Window of rasterio; None reads all.
 
         Returns:
@@ -93,7 +91,7 @@ class RasterReading:
         """Numbers of the bands that are read from a file.
 
         Args:
-            file: Dataset opened with `open_raster`.
+            file: Dataset opened with `files.rasters.open_raster`.
 
         Raises:
             UserError: If the file lacks one of them.
@@ -190,48 +188,6 @@ def fill_nodata(raster: Raster) -> NDArray[Any]:
     filled: NDArray[Any] = image.copy()
     filled[nodata] = mean.astype(image.dtype)
     return filled
-
-
-@contextmanager
-def open_raster(path: str) -> Iterator[Any]:
-    """Open a raster of any format that GDAL reads.
-
-    Args:
-        path: File, or what GDAL takes for one.
-
-    Yields:
-        Dataset of rasterio.
-
-    Raises:
-        UserError: If rasterio is not installed, or the file cannot be read.
-    """
-    rasterio = import_rasterio(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-        try:
-            with rasterio.open(path) as file:
-                yield file
-        except rasterio.errors.RasterioError as error:
-            reason = ' '.join(str(error).split())
-            raise UserError(path, f'cannot be read as a raster ({reason})', 'restore or convert the file') from error
-
-
-def import_rasterio(where: object) -> Any:
-    """The package rasterio, which is an extra.
-
-    Args:
-        where: What needs it: the file.
-
-    Raises:
-        UserError: If it is not installed.
-    """
-    try:
-        import rasterio
-        import rasterio.errors
-    except ImportError as error:
-        what = 'needs the package rasterio, which is not installed'
-        raise UserError(where, what, 'pip install "dlc-mmseg[raster]"') from error
-    return rasterio
 
 
 def _equals(band: NDArray[Any], value: float) -> NDArray[np.bool_]:

@@ -13,8 +13,9 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from dlc_mmseg.datasets.raster_loading import picture_kind
-from dlc_mmseg.datasets.raster_reading import Raster, RasterReading, open_raster
+from dlc_mmseg.datasets.raster_reading import Raster, RasterReading
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.rasters import open_raster
 
 Colours = Literal['stored', 'color', 'grayscale']
 _JPEG_PIXELS = 2**26

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from dlc_mmseg.datasets.image_files import IMAGE_SUFFIXES, list_images
 from dlc_mmseg.errors import UserError
+from dlc_mmseg.files.image_files import IMAGE_SUFFIXES, list_images
 
 MAP_SUFFIX = '.tif'
 Item = TypeVar('Item')

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from dlc_mmseg.datasets.raster_reading import import_rasterio
 from dlc_mmseg.files.atomic_writing import atomic_path
+from dlc_mmseg.files.rasters import import_rasterio
 from dlc_mmseg.functional.windows import Box
 
 CACHE_MEBIBYTES = 64

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlc_mmseg.datasets.raster_reading import open_raster
 from dlc_mmseg.deploy.class_descriptions import Classes
 from dlc_mmseg.deploy.maps.areas import AreaMeasure
 from dlc_mmseg.deploy.maps.blending import Position, Strip, Tiling, blended_strips
@@ -26,6 +25,7 @@ from dlc_mmseg.deploy.maps.map_file import Georeference, Layer, PartialRaster, g
 from dlc_mmseg.deploy.maps.window_classifier import WindowClassifier
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.atomic_writing import write_atomically
+from dlc_mmseg.files.rasters import open_raster
 
 Probabilities = Literal['none', 'uint8', 'float32']
 _SECONDS_BETWEEN_NOTES = 20.0
