@@ -15,7 +15,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
 from mmseg.apis import MMSegInferencer
 
-from dlc_mmseg.datasets.image_files import IMAGE_SUFFIXES
+from dlc_mmseg.files.image_files import IMAGE_SUFFIXES
 
 
 def list_folders_by_name() -> None:

@@ -89,6 +89,7 @@ def decode_labels(content: bytes, *, colours: bool) -> NDArray[np.integer]:
     """
     if not colours:
         labels: NDArray[np.integer] = mmcv.imfrombytes(content, flag='unchanged', backend='pillow')
+        labels = labels.astype(np.uint8) if labels.dtype == np.bool_ else labels  # a PNG of one bit
         return labels[..., 0] if labels.ndim == 3 and labels.shape[2] == 1 else labels
     with Image.open(io.BytesIO(content)) as image:
         rgb = np.asarray(image.convert('RGB'), dtype=np.int32)

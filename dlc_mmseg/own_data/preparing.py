@@ -9,6 +9,7 @@ from typing import Any
 from dlc_mmseg.converters.raster.label_coding import LabelCoding
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.own_data.bands import BandChoice, choose_bands
+from dlc_mmseg.own_data.brightness import EIGHT_BITS, full_brightness
 from dlc_mmseg.own_data.config_files import config_name, ready_configs, write_configs
 from dlc_mmseg.own_data.domain_facts import DomainFacts, Track, read_domain
 from dlc_mmseg.own_data.domain_labels import Say, source_labels, target_labels
@@ -163,7 +164,13 @@ def _write(
                 named[role, part] = relative_to_root(folder / file, places[role].root)
             else:
                 named[role, part] = names
-    values = _values(settings, places, bands, named)
+    brightness = max(
+        full_brightness([place.image_file(name) for name in place.names], numbers)
+        for place, numbers in ((places['source'], bands.source), (places['target'], bands.target))
+    )
+    if brightness != EIGHT_BITS:
+        say(f'full brightness: {brightness:g}, for changes of colour (value_range of the config)')
+    values = _values(settings, places, bands, named) | {'value_range': brightness}
     main = config_name('dlc', title)
     doc = (
         f'DLC from {_plain(settings.source.place)} to {_plain(settings.target.place)}, written by `dlc-mmseg init`.\n\n'

@@ -54,6 +54,10 @@ class Place:
         """Folder of the images."""
         return self.root / self.images
 
+    def image_file(self, name: str) -> Path:
+        """File of an image."""
+        return self.image_folder / f'{name}{self.image_suffix}'
+
 
 def why_cut(found: Found, facts: DomainFacts, stored: StoredLabels | None, wanted: Literal['auto', 'always']) -> str:
     """Why a data set cannot stay as it lies.

@@ -17,6 +17,7 @@ VALUES = {
     'target_labels': 'lbl', 'target_label_suffix': '.png', 'classes': ('a', 'low vegetation'),
     'palette': [[1, 2, 3], [4, 5, 6]], 'source_label_map': {'a': 0, 'low vegetation': [40, 80]},
     'target_label_map': None, 'source_bands': [4, 1, 2, 3], 'target_bands': [1, 2, 3, 4], 'mean': 'auto', 'std': 'auto',
+    'value_range': 4000,
     'source_split': 'train.txt', 'target_split': None, 'validation_split': None, 'preset': 'cpu',
 }  # fmt: skip
 
@@ -61,7 +62,8 @@ def test_configs_load_and_are_never_overwritten_unasked(tmp_path):
         *('dlc_a2b.py', 'source_only_a2b.py', 'baseline_a2b.py'),
         *('_base_/default_runtime.py', '_base_/models/dlc_small_resnet.py', '_base_/models/dlc.py'),
     }
-    assert 'custom' not in ''.join(texts[name] for name in texts if 'base_/' not in name).replace('custom_', '')
+    for name in ('dlc_custom', 'source_only_custom', 'baseline_custom'):
+        assert not any(name in text for path, text in texts.items() if '_base_' not in path)
     assert len(write_configs(tmp_path, texts, overwrite=False)) == 6
     assert write_configs(tmp_path, texts, overwrite=False) == []
     for kind in ('dlc', 'source_only', 'baseline'):
