@@ -76,8 +76,8 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     add_option(group, 'validate', type=int, default=64, metavar='N', help=help_text)
     help_text = 'size of network, crop and schedule (default: gpu where there is one)'
     add_option(group, 'preset', choices=('cpu', 'gpu'), help=help_text)
-    help_text = 'another network than that of the preset'
-    add_option(group, 'network', choices=('tiny', 'small', 'mit_b0'), help=help_text)
+    help_text = 'another network than that of the preset, one of those that the config lists'
+    add_option(group, 'network', metavar='NAME', help=help_text)
     add_option(group, 'iterations', type=int, metavar='N', help='another number than that of the preset')
     workers = min(4, os.cpu_count() or 1)
     add_option(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mmengine.config import Config
 
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.atomic_writing import write_atomically
@@ -53,6 +56,28 @@ def ready_configs(
         for other in KINDS:
             texts[file] = texts[file].replace(config_name(other, CUSTOM), config_name(other, name))
     return texts
+
+
+def check_loads(texts: Mapping[str, str], name: str) -> None:
+    """Read the configs, which refuse what their block makes impossible, before any is written.
+
+    Args:
+        texts: Text by relative path.
+        name: What their names end in.
+
+    Raises:
+        UserError: If one refuses.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        for path, text in texts.items():
+            (Path(place) / path).parent.mkdir(parents=True, exist_ok=True)
+            (Path(place) / path).write_text(text, encoding='utf-8')
+        try:
+            Config.fromfile(Path(place) / config_name('dlc', name))
+        except Exception as error:  # a config is a program: it may raise anything
+            reason = ' '.join(str(error).split())
+            remedy = 'give other options, or another --preset or --network'
+            raise UserError(config_name('dlc', name), f'would refuse this: {reason}', remedy) from error
 
 
 def write_configs(folder: Path, texts: Mapping[str, str], *, overwrite: bool) -> list[Path]:

@@ -10,7 +10,7 @@ from dlc_mmseg.converters.raster.label_coding import LabelCoding
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.own_data.bands import BandChoice, choose_bands
 from dlc_mmseg.own_data.brightness import EIGHT_BITS, full_brightness
-from dlc_mmseg.own_data.config_files import config_name, ready_configs, write_configs
+from dlc_mmseg.own_data.config_files import check_loads, config_name, ready_configs, write_configs
 from dlc_mmseg.own_data.domain_facts import DomainFacts, Track, read_domain
 from dlc_mmseg.own_data.domain_labels import Say, source_labels, target_labels
 from dlc_mmseg.own_data.finding import Found, Wanted, find_data
@@ -178,6 +178,7 @@ def _write(
         f'`dlc-mmseg check {(folder / main).as_posix()}`.\n'
     )
     texts |= ready_configs(shipped, title, values, doc, network=settings.network, iterations=settings.iterations)
+    check_loads(texts, title)
     written = write_configs(folder, texts, overwrite=settings.overwrite)
     say(f'written: {folder / main}' if written else f'{folder / main}: there already')
     return Prepared(

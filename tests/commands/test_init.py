@@ -298,6 +298,10 @@ def test_refusals_leave_nothing(capsys):
     [
         (['--classes', 'a', 'b'], '--classes: names 2 classes, src/lbl holds 0, 1, 2'),
         (['--iterations', '3'], '--iterations 3: is too small'),
+        (
+            ['--network', 'huge'],
+            "dlc_a2b.py: the network of presets is 'huge'",
+        ),
         (['--name', 'a/b'], '--name a/b: is no name'),
         (['--resample'], 'give it with --source_pixel_size'),
         (['--source_bands', '1', '2', '--target_bands', '1'], 'source has 2 bands, target 1'),

@@ -38,7 +38,19 @@ def test_the_block_has_no_other_variable():
     text = (CONFIGS / 'dlc_custom.py').read_text(encoding='utf-8')
     scope, before = {}, text.split('# ---- edit here')[0]
     exec(text.split('# what the fields below')[0], scope)
-    known = {*VALUES, 'presets', 'network', 'crop_size', 'max_iters', '_base_', '__doc__', '__builtins__'}
+    known = {
+        *VALUES,
+        'presets',
+        'network',
+        'crop_size',
+        'max_iters',
+        'weights_file',
+        'backbone_learns',
+        'checkpoint_score',
+        '_base_',
+        '__doc__',
+        '__builtins__',
+    }
     assert {name for name in scope if name not in known} == set(), before
 
 
@@ -60,11 +72,16 @@ def test_configs_load_and_are_never_overwritten_unasked(tmp_path):
     texts = ready_configs(CONFIGS, 'a2b', VALUES, 'From a to b.', iterations=80)
     assert {*texts} == {
         *('dlc_a2b.py', 'source_only_a2b.py', 'baseline_a2b.py'),
-        *('_base_/default_runtime.py', '_base_/models/dlc_small_resnet.py', '_base_/models/dlc.py'),
+        *(
+            '_base_/default_runtime.py',
+            '_base_/models/dlc_small_resnet.py',
+            '_base_/models/dlc.py',
+            '_base_/models/networks.py',
+        ),
     }
     for name in ('dlc_custom', 'source_only_custom', 'baseline_custom'):
         assert not any(name in text for path, text in texts.items() if '_base_' not in path)
-    assert len(write_configs(tmp_path, texts, overwrite=False)) == 6
+    assert len(write_configs(tmp_path, texts, overwrite=False)) == 7
     assert write_configs(tmp_path, texts, overwrite=False) == []
     for kind in ('dlc', 'source_only', 'baseline'):
         config = Config.fromfile(tmp_path / f'{kind}_a2b.py')
