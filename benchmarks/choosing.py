@@ -1,9 +1,10 @@
 """What is a label-free score worth? Regret of what it chooses, over all finished runs of `adaptation.py`.
 
 The candidates of a pair of domains and a seed are the checkpoints that source-only, source-only with target statistics,
-baseline and full DLC left. Every score of `dlc-mmseg compare` is measured on the images of the target's validation
-tiles, without their labels, and chooses; the true mIoU of the chosen checkpoint, on all of these tiles, is that of the
-run's own validation. Regret is what it lacks of the best candidate, in points of mIoU.
+baseline and full DLC left; pairs and seeds without all four are left out. Every score of `dlc-mmseg compare` is
+measured on images of the target's validation tiles, without their labels, and chooses; the true mIoU of the chosen
+checkpoint, on all of these tiles, is that of the run's own validation. Regret is what it lacks of the best candidate,
+in points of mIoU.
 
 Measured pairs are kept in benchmarks/results/choosing.json and measured again when their candidates change.
 
@@ -67,14 +68,14 @@ def main() -> None:
     """Measure what is not kept yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work_dirs', nargs='+', type=Path, default=[ROOT / 'work_dirs' / 'adaptation'])
-    parser.add_argument('--max_images', type=int, default=24, help='images of a pair, evenly spread (default: 24)')
+    parser.add_argument('--max_images', type=int, default=12, help='images of a pair, evenly spread (default: 12)')
     parser.add_argument('--table', action='store_true', help='measure nothing')
     args = parser.parse_args()
     kept = json.loads(RESULT.read_text(encoding='utf-8'))['groups'] if RESULT.is_file() else {}
     if not args.table:
         init_default_scope('mmseg')
         for name, runs in finished_runs(args.work_dirs).items():
-            if NOT_ADAPTED not in runs or len(runs) < 2:
+            if len(runs) < len(VARIANTS):
                 continue
             found = [str(path.relative_to(path.parents[4])) for run in runs.values() for path in checkpoints(run)]
             if kept.get(name, {}).get('checkpoints') == found and kept[name]['images'] == args.max_images:

@@ -38,6 +38,8 @@ def runs(tmp_path):
         for key, value in built.state_dict().items():
             if key.endswith('conv_seg.weight'):
                 value.copy_(torch.randn_like(value))
+            if key == 'transition.steps':
+                value.fill_(3)
         torch.save({'state_dict': built.state_dict()}, tmp_path / f'{name}.pth')
     return tmp_path, tmp_path / 'run.py', tmp_path / 'adapted.pth', tmp_path / 'source_only.pth'
 
@@ -85,6 +87,15 @@ def test_scores_are_those_of_a_second_computation(runs, capsys):
     out = capsys.readouterr().out
     assert 'true mIoU' in out
     assert 'No score knows the truth' in out
+
+
+def test_a_t_that_has_not_learnt_yet_claims_nothing(runs):
+    root, config, adapted, source_only = runs
+    state = torch.load(adapted, weights_only=True)['state_dict']
+    torch.save({'state_dict': {**state, 'transition.steps': torch.zeros(())}}, root / 'warm_up.pth')
+    assert compare(config, root / 'warm_up.pth', adapted, source_only, '--json', root / 'scores.json') == 0
+    rows = json.loads((root / 'scores.json').read_text())['candidates']
+    assert [row['accuracy'] is None for row in rows] == [True, False, True]
 
 
 def test_without_labels_nothing_is_said_of_the_truth(runs, capsys):

@@ -28,7 +28,7 @@ class Candidate(NamedTuple):
         name: Checkpoint, and which network of it.
         network: The network with its data preprocessor, in evaluation mode.
         accuracy: Share of right predictions that the learnt T and prior claim, ``sum_i prior_i T_ii``; None where no T
-            was learnt, and for a student, whose errors T does not describe.
+            was learnt (yet, in a warm-up), and for a student, whose errors T does not describe.
     """
 
     name: str
@@ -86,6 +86,6 @@ def _network(config: Config, state: Mapping[str, Tensor], checkpoint: Path, devi
 
 def _claimed_accuracy(state: Mapping[str, Tensor]) -> float | None:
     logits, prior = state.get('transition.logits'), state.get('transition.prior_logits')
-    if logits is None or prior is None:
+    if logits is None or prior is None or state.get('transition.steps') == 0:  # in a warm-up T is what it began as
         return None
     return float((prior.double().softmax(0) * logits.double().softmax(1).diagonal()).sum())
