@@ -1,6 +1,7 @@
 """Seconds and peak memory of a training step of a config, beside one supervised step of the same network.
 
-Of a DLC step it also says which share the update of T takes.
+Of a DLC step it also says which share the update of T takes. On a CPU, processor seconds of all threads are counted;
+a config's warm-up is left out.
 
 Example:
     python benchmarks/step_cost.py configs/dlc_potirrg2vai.py --batch_size 1
@@ -61,7 +62,7 @@ def measure(variant: str, args: argparse.Namespace, results: Any) -> None:
         network = {**config.model.segmentor, 'data_preprocessor': config.model.data_preprocessor}
         wrapper.pop('constructor')  # of wrapped students
     else:
-        network = {**config.model.to_dict(), **changes}
+        network = {**config.model.to_dict(), 'warmup_iterations': None, **changes}
     model = MODELS.build(network).to(args.device).train()
     if args.amp:
         wrapper['type'] = 'AmpOptimWrapper'
@@ -75,11 +76,9 @@ def measure(variant: str, args: argparse.Namespace, results: Any) -> None:
     for _ in range(args.steps + 1):
         halves = {name: half(args.batch_size, args.size, model.num_classes) for name in ('source', 'target')}
         data = halves['source'] if changes is None else halves
-        start = time.perf_counter()
+        start = _clock(cuda)
         model.train_step(data, optim_wrapper)
-        if cuda:
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(_clock(cuda) - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if cuda:
         peak = torch.cuda.max_memory_allocated() / 2**30
@@ -97,16 +96,20 @@ def timed(function: Callable[..., Any], spent: list[float], cuda: bool) -> Calla
     """
 
     def call(*arguments: Any) -> Any:
-        if cuda:
-            torch.cuda.synchronize()
-        start = time.perf_counter()
+        start = _clock(cuda)
         result = function(*arguments)
-        if cuda:
-            torch.cuda.synchronize()
-        spent.append(time.perf_counter() - start)
+        spent.append(_clock(cuda) - start)
         return result
 
     return call
+
+
+def _clock(cuda: bool) -> float:
+    """Seconds: of the clock once the device has finished, or of the processor."""
+    if not cuda:
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from measuring import alone
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -25,6 +26,7 @@ from step_cost import half
 from training_step import NETWORKS, config_of
 
 import dlc_mmseg.models.segmentors.branchwise as branchwise
+import dlc_mmseg.models.segmentors.dlc as dlc
 import dlc_mmseg.models.segmentors.mean_teacher as mean_teacher
 
 PASSES = ('student: forward', 'student: backward', 'teacher: forward', 'optimizer')
@@ -77,12 +79,14 @@ class Clock:
 
 
 def profile(name: str, steps: int) -> dict[str, float]:
-    """Seconds of a step by part, averaged over steps.
+    """Seconds of a step by part, averaged over steps; its clocks stay, so call it alone.
 
     Args:
         name: Key of `NETWORKS`.
         steps: Steps that count, after three that warm up.
     """
+    init_default_scope('mmseg')
+    torch.set_num_threads(1)
     case, clock = NETWORKS[name], Clock()
     torch.manual_seed(0)
     model: Any = MODELS.build(config_of(case, 'auto')).train()
@@ -90,7 +94,7 @@ def profile(name: str, steps: int) -> dict[str, float]:
     data = {domain: half(case.batch_size, case.size, case.num_classes) for domain in ('source', 'target')}
     for owner, attribute, part in (
         (model.student, 'loss', 'student: forward'),
-        (mean_teacher, 'training_logits', 'student: forward'),
+        (dlc, 'training_logits', 'student: forward'),
         (wrapper, 'backward', 'student: backward'),
         (model.teacher, 'encode_decode', 'teacher: forward'),
         (wrapper, 'step', 'optimizer'),
@@ -133,10 +137,8 @@ def main() -> None:
     parser.add_argument('--networks', nargs='+', choices=NETWORKS, default=['demo'])
     parser.add_argument('--steps', type=int, default=30)
     args = parser.parse_args()
-    init_default_scope('mmseg')
-    torch.set_num_threads(1)
     for name in args.networks:
-        print(f'{name}\n\n{table(["part", "ms", "%"], rows_of(profile(name, args.steps)))}\n', flush=True)
+        print(f'{name}\n\n{table(["part", "ms", "%"], rows_of(alone(profile, name, args.steps)))}\n', flush=True)
 
 
 if __name__ == '__main__':
