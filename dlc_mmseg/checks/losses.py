@@ -82,7 +82,7 @@ def _pools_before_norm(steps: nn.Sequential) -> bool:
 def _problem(loss: nn.Module, head: Any) -> str | None:
     """What goes wrong on labels of all classes and some to ignore; tried on the CPU, which survives it."""
     classes = max(int(head.num_classes), 2)
-    labels = torch.tensor([*range(classes), head.ignore_index]).expand(1, 2, -1)
+    labels = torch.tensor([[[*range(classes), head.ignore_index]] * 2])
     logits = torch.linspace(-1, 1, head.out_channels * labels.numel()).view(1, head.out_channels, *labels.shape[1:])
     try:
         with torch.no_grad():

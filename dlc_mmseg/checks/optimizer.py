@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import inspect
 import io
 import logging
@@ -22,6 +23,12 @@ from dlc_mmseg.checks.report import Report, one_line
 from dlc_mmseg.checks.schedulers import State, check_schedulers
 
 _REFUSALS = (AssertionError, AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
+_MULTIPLIERS = {
+    *('custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult', 'dwconv_decay_mult'),
+    *('dcn_offset_lr_mult', 'bypass_duplicate'),
+}
+"""What MMEngine's constructor reads."""
+
 _OURS = 'StudentOptimWrapperConstructor'
 
 
@@ -55,8 +62,32 @@ def check_optimizer(config: Mapping[str, Any], model: nn.Module | None, report: 
         remedy = f'set it to {_OURS!r} and optim_wrapper.paramwise_cfg.constructor to {type_name(constructor)!r}'
         report.error(where, what, remedy)
     elif model is not None:
+        _check_multipliers(wrapper, model, report)
         return _check_building(config, wrapper, model, report)
     return None
+
+
+def _check_multipliers(wrapper: Mapping[str, Any], model: nn.Module, report: Report) -> None:
+    """Settings by layer that reach no layer, which MMEngine passes over."""
+    settings, where = wrapper.get('paramwise_cfg') or {}, 'optim_wrapper.paramwise_cfg'
+    kind = settings.get('constructor') or wrapper.get('constructor', 'DefaultOptimWrapperConstructor')
+    if resolve(kind, OPTIM_WRAPPER_CONSTRUCTORS) not in (
+        DefaultOptimWrapperConstructor,
+        resolve(_OURS, OPTIM_WRAPPER_CONSTRUCTORS),
+    ):
+        return
+    for key in settings.keys() - _MULTIPLIERS - {'constructor'}:
+        report.warning(f'{where}.{key}', 'is read by nothing', meant(key, sorted(_MULTIPLIERS)))
+    keys = settings.get('custom_keys') or {}
+    names = [name for name, _ in model.named_parameters() if not name.startswith('teacher.')]
+    unmatched = [key for key in keys if not any(key in name for name in names)]
+    parts = sorted({part for name in names for part in name.split('.')})
+    for key in unmatched:
+        close = difflib.get_close_matches(key.strip('^$.*'), parts, 1, cutoff=0.8)
+        if close or len(unmatched) == len(keys):  # parts that some networks have may be named beside those of this one
+            what = 'is in the name of no parameter: it changes nothing'
+            remedy = f'{close[0]} may be meant' if close else f'give a part of their names, such as {names[0]}'
+            report.warning(f'{where}.custom_keys.{key}', what, remedy)
 
 
 def looks_for_backbone(constructor: Any) -> bool:
@@ -93,6 +124,9 @@ def _check_building(
     try:
         with _silence():
             built = build_optim_wrapper(model, {**plain, 'type': 'OptimWrapper'})
+            if any(group.get('weight_decay', 0) is None for group in built.param_groups):  # upstream: layer decay
+                what = f'is missing: {type_name(plain["constructor"])} hands on None, on which the optimizer fails'
+                report.error('optim_wrapper.optimizer.weight_decay', what, 'give a number, such as 0.01')
             return check_schedulers(config, built, report)
     except _REFUSALS as error:
         report.error('optim_wrapper', f'does not build ({one_line(error)})', 'correct the part it names')

@@ -56,6 +56,7 @@ class StumblingLoss(nn.Module):
             {'type': 'DiceLoss', 'use_sigmoid': False, 'loss_name': 'loss_b'},
         ],
         {'type': 'ForwardCorrectedCrossEntropyLoss', 'reduction': 'valid_mean'},
+        {'type': 'LovaszLoss', 'reduction': 'none'},  # takes a view of the labels
     ],
 )
 def test_sound_losses_are_left_alone(loss):
