@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
+from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, build_optim_wrapper
 from mmengine.registry import OPTIMIZERS
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -144,3 +145,5 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+        logger = MMLogger.get_current_instance()
+        logger.setLevel(logger.level)  # or MMEngine's loggers, which remember what was off, stay silent for good

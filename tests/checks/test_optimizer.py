@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 import toy
+from mmengine.logging import MMLogger
 from mmseg.registry import MODELS
 from tiny_run import ITERATIONS
 
@@ -79,3 +81,10 @@ def test_layer_decay_without_weight_decay():
     (line,) = found(paramwise, model, OURS)
     assert line.startswith('error: optim_wrapper.optimizer.weight_decay: is missing')
     assert found(paramwise, model, OURS, weight_decay=0.01) == []
+
+
+def test_loggers_speak_again_afterwards():
+    """Inside, the constructor warns of the teacher's parameters, which occur twice."""
+    logger = MMLogger.get_current_instance()
+    assert found({'custom_keys': {'backbone': {'lr_mult': 0.1}}}) == []
+    assert all(logger.isEnabledFor(level) for level in (logging.WARNING, logging.ERROR))
