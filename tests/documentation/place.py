@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ class Place:
             code: The block.
             folder: Where.
         """
-        path = f'{self.programs.folder}{os.pathsep}{os.environ.get("PATH", "")}'
+        path = os.pathsep.join([str(self.programs.folder), str(Path(sys.executable).parent), os.environ.get('PATH', '')])
         done = subprocess.run(
             ['bash', '-euo', 'pipefail', '-c', code],
             cwd=folder,
