@@ -98,6 +98,24 @@ def test_a_t_that_has_not_learnt_yet_claims_nothing(runs):
     assert [row['accuracy'] is None for row in rows] == [True, False, True]
 
 
+def test_each_checkpoint_brings_the_statistics_that_auto_stood_for(runs):
+    root, config, adapted, source_only = runs
+    options = [config, source_only, adapted, '--json', root / 'scores.json']
+    assert compare(*options) == 0
+    stated = json.loads((root / 'scores.json').read_text())
+    changed = Config.fromfile(config)
+    given = changed.model.data_preprocessor.to_dict()
+    changed.model.data_preprocessor.update(mean='auto', std='auto')
+    changed.dump(str(config))
+    for path in (source_only, adapted):
+        checkpoint = torch.load(path, weights_only=True)
+        for name in ('mean', 'std'):
+            checkpoint['state_dict'][f'data_preprocessor.{name}'] = torch.tensor(given[name]).view(-1, 1, 1)
+        torch.save(checkpoint, path)
+    assert compare(*options) == 0
+    assert json.loads((root / 'scores.json').read_text()) == stated
+
+
 def test_without_labels_nothing_is_said_of_the_truth(runs, capsys):
     root, config, adapted, source_only = runs
     assert compare(config, source_only, adapted, '--images', root / 'tiles' / 'img', '--max-images', 2) == 0

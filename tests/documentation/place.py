@@ -73,7 +73,9 @@ class Place:
             code: The block.
             folder: Where.
         """
-        path = os.pathsep.join([str(self.programs.folder), str(Path(sys.executable).parent), os.environ.get('PATH', '')])
+        path = os.pathsep.join(
+            [str(self.programs.folder), str(Path(sys.executable).parent), os.environ.get('PATH', '')]
+        )
         done = subprocess.run(
             ['bash', '-euo', 'pipefail', '-c', code],
             cwd=folder,

@@ -57,10 +57,12 @@ def load_candidates(config: Config, checkpoint: Path, networks: Networks, device
         return [Candidate(str(checkpoint), _network(config, state, checkpoint, device), None)]
     predicting = str(config.model.get('predict_with', 'student'))
     roles = {'predicting': (predicting,), 'both': ('student', 'teacher')}.get(networks, (networks,))
+    # what `mean='auto'` stood for in this run
+    statistics = {name: value for name, value in state.items() if name.startswith('data_preprocessor.')}
     candidates = []
     for role in roles:
         own = {name.removeprefix(f'{role}.'): value for name, value in state.items() if name.startswith(f'{role}.')}
-        network = _network(config, own, checkpoint, device)
+        network = _network(config, {**own, **statistics}, checkpoint, device)
         accuracy = _claimed_accuracy(state) if role == 'teacher' else None
         candidates.append(Candidate(f'{checkpoint} ({role})', network, accuracy))
     return candidates
