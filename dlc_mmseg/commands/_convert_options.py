@@ -30,7 +30,7 @@ def add_cutting_options(parser: argparse.ArgumentParser, out_dir: str, dataset_p
     help_text = 'step between windows in pixels (default: 256); the last window of a row ends at the border'
     add_option(parser, 'stride_size', type=int, default=256, metavar='N', help=help_text)
     workers = min(4, os.cpu_count() or 1)
-    help_text = f'processes, about 0.5 GB of memory each for tiles of 6000 x 6000 (default: {workers})'
+    help_text = 'processes, about 0.5 GB of memory each for tiles of 6000 x 6000 (default: one per core, at most 4)'
     add_option(parser, 'workers', type=int, default=workers, metavar='N', help=help_text)
 
 

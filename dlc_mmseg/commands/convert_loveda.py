@@ -35,7 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     help_text = 'scene types to convert (default: both)'
     add_option(parser, 'scenes', nargs='+', choices=SCENES, default=list(SCENES), help=help_text)
     workers = min(4, os.cpu_count() or 1)
-    add_option(parser, 'workers', type=int, default=workers, metavar='N', help=f'processes (default: {workers})')
+    add_option(
+        parser, 'workers', type=int, default=workers, metavar='N', help='processes (default: one per core, at most 4)'
+    )
     help_text = 'share of pixels per mask with other values than 0 to 7 that become 0, no data (default: 0)'
     add_option(parser, 'max_unknown', type=float, default=0.0, metavar='SHARE', help=help_text)
     help_text = 'leave out tiles that lack the image or the mask instead of stopping'

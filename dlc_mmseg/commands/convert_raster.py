@@ -52,7 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_option(parser, 'nodata', type=float, metavar='VALUE', help=help_text)
     add_label_options(parser)
     workers = min(4, os.cpu_count() or 1)
-    add_option(parser, 'workers', type=int, default=workers, metavar='N', help=f'processes (default: {workers})')
+    add_option(
+        parser, 'workers', type=int, default=workers, metavar='N', help='processes (default: one per core, at most 4)'
+    )
 
 
 def add_label_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

@@ -81,7 +81,12 @@ def _add_outputs(group: argparse._ArgumentGroup) -> None:
     add_option(group, 'iterations', type=int, metavar='N', help='another number than that of the preset')
     workers = min(4, os.cpu_count() or 1)
     add_option(
-        group, 'workers', type=int, default=workers, metavar='N', help=f'processes that cut (default: {workers})'
+        group,
+        'workers',
+        type=int,
+        default=workers,
+        metavar='N',
+        help='processes that cut (default: one per core, at most 4)',
     )
     add_option(group, 'overwrite', action='store_true', help='replace configs that are there')
     add_option(group, 'yes', action='store_true', help='ask nothing: for scripts')
