@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _FEWEST = 1e-4  # share that a class is taken to have at least
+_PIECE = {'cpu': 2**20, 'other': 2**26}
+"""Numbers whose weighted copy is made at a time; a GPU wants few launches."""
 
 
 def shifted_posterior(probs: Tensor, source_shares: Tensor, target_shares: Tensor) -> Tensor:
@@ -30,7 +32,7 @@ def shifted_posterior(probs: Tensor, source_shares: Tensor, target_shares: Tenso
     smallest = torch.finfo(probs.dtype).tiny
     ratios = target_shares.clamp(min=_FEWEST) / source_shares.clamp(min=_FEWEST)
     shifted = probs * ratios.to(probs.dtype).view(1, -1, 1, 1)
-    return shifted / shifted.sum(dim=1, keepdim=True).clamp(min=smallest)
+    return shifted.div_(shifted.sum(dim=1, keepdim=True).clamp(min=smallest))
 
 
 class Moments(NamedTuple):
@@ -105,11 +107,13 @@ def weighted_moments(features: Tensor, weights: Tensor) -> Moments:
         weights: Shape (B, 1, ...), >= 0; all 0 gives mean and variance 0.
     """
     dims = [0, *range(2, features.dim())]
-    features, weights = features.float(), weights.float()
-    total = weights.sum().clamp(min=torch.finfo(torch.float32).tiny)
-    mean = (features * weights).sum(dims, keepdim=True) / total
-    var = (features - mean).square_().mul_(weights).sum(dims) / total
-    return Moments(mean.flatten(), var)
+    images = max(_PIECE.get(features.device.type, _PIECE['other']) // features[0].numel(), 1)
+    pieces = list(zip(torch.split(features.float(), images), torch.split(weights.float(), images), strict=True))
+    total = weights.sum(dtype=torch.float32).clamp(min=torch.finfo(torch.float32).tiny)
+    sums = [(piece * weight).sum(dims, keepdim=True) for piece, weight in pieces]
+    mean = torch.stack(sums).sum(dim=0) / total
+    squares = [(piece - mean).square_().mul_(weight).sum(dims) for piece, weight in pieces]
+    return Moments(mean.flatten(), torch.stack(squares).sum(dim=0) / total)
 
 
 def merged_moments(first: Moments, second: Moments, share: Tensor) -> Moments:

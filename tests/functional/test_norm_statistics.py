@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from dlc_mmseg.functional import norm_statistics as module
 from dlc_mmseg.functional.norm_statistics import (
     Moments,
     class_share_weights,
@@ -127,3 +128,11 @@ def test_classes_without_a_share_stay_finite():
     for source, target in ((none, none.flip(0)), (none, none), (none.flip(0), none)):
         posterior = shifted_posterior(random_probs(), source, target)
         torch.testing.assert_close(posterior.sum(1), torch.ones(2, 6, 8))
+
+
+def test_moments_in_pieces_are_those_of_the_whole(monkeypatch):
+    features, weights = torch.randn(5, 3, 4, 6), torch.rand(5, 1, 4, 6)
+    whole = weighted_moments(features, weights)
+    monkeypatch.setitem(module._PIECE, 'cpu', 2 * 3 * 4 * 6)  # two images at a time, then one
+    for ours, theirs in zip(weighted_moments(features, weights), whole, strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -196,12 +196,12 @@ class ClassMatchedStatistics(TeacherStatistics):
             return None
         with _borrowed_statistics(pairs):
             probs = predict().float().softmax(dim=1)
-        posterior, counted = probs, valid[:, None].to(probs.dtype)
+        posterior = probs.mul_(valid[:, None].to(probs.dtype))  # pixels that do not count have no class
         self.target_batches += 1
         for step, shares in enumerate(self.target_shares):
             if step:
                 posterior = shifted_posterior(probs, self.source_shares, self.target_shares[step - 1])
-            self._follow(shares, (posterior * counted).sum((0, 2, 3)), self.target_batches)
+            self._follow(shares, posterior.sum((0, 2, 3)), self.target_batches)
         shares = self.target_shares[-1]
         weights = class_share_weights(posterior, self.source_shares, shares, max_ratio=self.max_ratio)
         return weights * valid
