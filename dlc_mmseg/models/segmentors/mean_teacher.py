@@ -18,6 +18,7 @@ from dlc_mmseg.models.backbone_outputs import recorded_features
 from dlc_mmseg.models.segmentors.branchwise import BranchwiseSegmentor
 from dlc_mmseg.models.segmentors.feature_format import FeatureFormat
 from dlc_mmseg.models.segmentors.head_logits import HeadLogits, training_logits
+from dlc_mmseg.models.segmentors.self_training_arguments import check_passed_on, check_settings
 from dlc_mmseg.models.segmentors.target_batch import TargetBatch, TeacherOutput, stacked_labels, valid_pixels
 from dlc_mmseg.models.segmentors.teacher import set_teacher_mode
 from dlc_mmseg.models.segmentors.teacher_statistics import chosen_statistics
@@ -103,13 +104,8 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         super().__init__(
             segmentor, data_preprocessor, predict_with, teacher_momentum, statistics, non_finite_loss, memory_format
         )
-        if pretrained is not None or train_cfg is not None:
-            raise ValueError('pretrained and train_cfg say nothing here: put weights into init_cfg or load_from')
-        if test_cfg is not None and 'type' not in test_cfg:
-            raise ValueError(f'test_cfg is {dict(test_cfg)}: give it as segmentor.test_cfg')
-        if decode_head is not None and set(decode_head) != {'type'}:
-            raise ValueError('decode_head only names a type, for get_flops: give the settings as segmentor.decode_head')
-        _check_arguments(warmup_iterations, pseudo_label_threshold, pseudo_label_margins, quality_weight)
+        check_passed_on(pretrained, train_cfg, test_cfg, decode_head)
+        check_settings(warmup_iterations, pseudo_label_threshold, pseudo_label_margins, quality_weight)
         self.self_training = class_mix is not None or masked_consistency is not None
         if predict_with == 'teacher' and self.teacher_statistics.uses_batches and not self.self_training:
             raise ValueError(
@@ -291,18 +287,3 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
 
 def _build(config: dict[str, Any] | None) -> Any:
     return None if config is None else MODELS.build(config)
-
-
-def _check_arguments(
-    warmup: int | None, threshold: float, margins: tuple[int, int, int, int], quality_weight: str
-) -> None:
-    if warmup is not None and warmup < 0:
-        raise ValueError(f'warmup_iterations is {warmup}: give a number of iterations >= 0')
-    if not 0 <= threshold <= 1:
-        raise ValueError(f'pseudo_label_threshold is {threshold}: give a confidence in [0, 1]')
-    if len(margins) != 4 or min(margins) < 0:
-        raise ValueError(
-            f'pseudo_label_margins is {margins}: give four numbers of pixels >= 0 (top, bottom, left, right)'
-        )
-    if quality_weight not in ('image', 'batch'):
-        raise ValueError(f"quality_weight is {quality_weight!r}: choose 'image' or 'batch'")
