@@ -108,14 +108,19 @@ def _print(domains: dict[str, BandMoments]) -> None:
     """Tables in the order of bands: three are delivered in reverse."""
     for name, moments in domains.items():
         print(f'{name}: {int(moments.pixels)} pixels with data')
-        for number, (mean, variance) in enumerate(_in_band_order(zip(moments.mean, moments.variance, strict=True)), 1):
+        for number, (mean, variance) in enumerate(in_band_order(zip(moments.mean, moments.variance, strict=True)), 1):
             print(f'  band {number}: mean {mean:.6g}, standard deviation {variance**0.5:.6g}')
-    mean, std = (_in_band_order(values) for values in shared_statistics(list(domains.values())))
+    mean, std = (in_band_order(values) for values in shared_statistics(list(domains.values())))
     turned = ', bgr_to_rgb=True' if len(mean) == 3 else ''
     print(f'\ndata_preprocessor=dict(mean={_rounded(mean)}, std={_rounded(std)}{turned})')
 
 
-def _in_band_order(values: Any) -> list[Any]:
+def in_band_order(values: Any) -> list[Any]:
+    """Values of channels in the order of the bands: three are delivered in reverse.
+
+    Args:
+        values: One per channel, as delivered.
+    """
     ordered = list(values)
     return ordered[::-1] if len(ordered) == 3 else ordered
 

@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
     import dlc_mmseg
     from dlc_mmseg.commands._asking import asker
     from dlc_mmseg.commands._progress import progress_bar
-    from dlc_mmseg.commands.band_statistics import config_moments
+    from dlc_mmseg.commands.band_statistics import config_moments, in_band_order
     from dlc_mmseg.commands.check import run as check
     from dlc_mmseg.commands.configs import configs_folder
     from dlc_mmseg.datasets.band_statistics import shared_statistics
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
     prepared = prepare(settings, configs_folder(), asker(yes=args.yes), print, progress_bar)
     dlc_mmseg.register()  # not before: processes that cut would load the framework too
     mean, std = shared_statistics(list(config_moments(prepared.config).values()))
-    texts = [' '.join(f'{value:.4g}' for value in values) for values in (mean, std)]
+    texts = [' '.join(f'{value:.4g}' for value in in_band_order(values)) for values in (mean, std)]
     print(f"bands: mean {texts[0]}, standard deviation {texts[1]}, for mean, std = 'auto' (dlc-mmseg band-statistics)")
     options = argparse.Namespace(config=prepared.config, quick=False, work_dir=None, cfg_options=None)
     check(options)

@@ -66,7 +66,7 @@ def read_facts(path: Path) -> ImageFacts:
             )
             plain = tuple('' if band in ('undefined', 'gray') else band.lower() for band in bands)
             return ImageFacts((file.height, file.width), plain, file.dtypes[0], ground_pixel_size(file))
-    with _opened(path) as image:
+    with _opened(path, decode=False) as image:
         size = (image.height, image.width)
     return ImageFacts(size, ('red', 'green', 'blue'), 'uint8', _of_world_file(path, size))
 
@@ -105,11 +105,12 @@ def _middle(height: int, width: int) -> tuple[int, int, int, int]:
     return left, top, min(width, left + _LOOKED_AT), min(height, top + _LOOKED_AT)
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(path: Path, *, decode: bool = True) -> Image.Image:
     try:
         with quiet(), pixel_limit(MAX_PIXELS):
             image = Image.open(path)
-            image.load()
+            if decode:
+                image.load()
             return image
     except Exception as error:
         raise UserError(path, f'cannot be read ({" ".join(str(error).split())})', 'restore the file') from error

@@ -23,8 +23,8 @@ def next_steps(prepared: Prepared, *, iterations: int, gpus: int) -> list[tuple[
     runs = [f'work_dirs/{Path(path).stem}' for path in (source_only, config)]
     checkpoints = [f'{run}/iter_{iterations}.pth' for run in runs]
     images = prepared.target.image_folder.as_posix()
-    if prepared.target_raster is not None:
-        words = ['dlc-mmseg', 'predict', config, checkpoints[1], prepared.target_raster.as_posix(), '--out', 'maps']
+    if prepared.target_rasters is not None:
+        words = ['dlc-mmseg', 'predict', config, checkpoints[1], prepared.target_rasters.as_posix(), '--out', 'maps']
         mapping = shlex.join(words)
     else:
         mapping = _mim('test', config, gpus, '--checkpoint', checkpoints[1], '--out', 'maps')

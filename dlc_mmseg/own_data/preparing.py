@@ -34,7 +34,7 @@ class Prepared:
         source_only: The one without adaptation.
         source: The labelled data set.
         target: The other one.
-        target_raster: The target as one raster; None where it is a folder.
+        target_rasters: What tiles of the target were cut from, or its only raster; None where images stay as they lie.
         validated: Whether target labels serve for validation.
     """
 
@@ -42,7 +42,7 @@ class Prepared:
     source_only: Path
     source: Place
     target: Place
-    target_raster: Path | None
+    target_rasters: Path | None
     validated: bool
 
 
@@ -186,9 +186,15 @@ def _write(
         source_only=folder / config_name('source_only', title),
         source=places['source'],
         target=places['target'],
-        target_raster=settings.target.place if target_found.single else None,
+        target_rasters=_rasters(settings.target, target_found, places['target']),
         validated=named['target', 'val'] is not None,
     )
+
+
+def _rasters(wanted: Wanted, found: Found, place: Place) -> Path | None:
+    if found.single:
+        return wanted.place
+    return found.layout.images if place.image_folder != found.layout.images else None
 
 
 def _values(

@@ -207,6 +207,25 @@ def test_polygons(capsys):
     assert config.train_dataloader.dataset.source.metainfo.classes == ('ground', 'house', 'tree')
 
 
+def test_folders_of_rasters_with_polygons_between_them(capsys):
+    for number in range(2):
+        rasterio = pytest.importorskip('rasterio')
+        transform = rasterio.transform.from_origin(5e5 + 48 * number, 5e6, 0.5, 0.5)
+        save(f'src/s{number}.tif', scene(number, (96, 96))[0], crs=UTM, transform=transform)
+        save(f'tgt/t{number}.tif', scene(9 + number, (96, 96))[0], **place())
+    write_polygons(Path('src/houses.geojson'), [(5e5 + 30, 5e6 - 30, 5e5 + 60, 5e6 - 10)], height=[4])
+    config, said = ready(capsys, '--tile_size', '64', '--cut', 'always')
+    assert config.train_dataloader.dataset.source.metainfo.classes == ('background', 'houses')
+    assert "1 polygon, one class, 'background' outside of them" in said
+    assert 'dlc-mmseg predict configs/dlc_a2b.py work_dirs/dlc_a2b/iter_1000.pth tgt --out maps' in said
+
+
+def test_pictures_need_no_rasterio(capsys, monkeypatch):
+    folders()
+    monkeypatch.setitem(sys.modules, 'rasterio', None)
+    ready(capsys)
+
+
 def test_other_pixel_sizes_are_warned_of_and_resampled(capsys):
     rasters(0.25, 0.5)
     _, said = ready(capsys, '--tile_size', '64', places=RASTERS)

@@ -163,7 +163,8 @@ def read_polygons(reading: PolygonReading) -> Polygons:
     outside = NO_LABEL if background is None else names.index(background)
     of = 'one class' if attribute is None else f'classes from the attribute {attribute!r}'
     around = 'no class outside of them' if background is None else f'{background!r} outside of them'
-    remark = f'{len(kept)} polygons, {of}, {around}'
+    number = f'{len(kept)} polygon{"s" if len(kept) > 1 else ""}'
+    remark = f'{number}, {of}, {around}'
     codes = tuple(index[value] for _, value in kept)
     return Polygons(tuple(names), outside, tuple(geometry for geometry, _ in kept), codes, crs, remark)
 
