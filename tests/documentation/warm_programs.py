@@ -72,7 +72,7 @@ class Programs:
 
 
 def serve(address: str, executable: str) -> None:
-    """Answer calls until the process is ended.
+    """Answer calls as long as the process that started this one lives.
 
     Args:
         address: Path of the socket.
@@ -86,9 +86,15 @@ def serve(address: str, executable: str) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()
+        server.settimeout(10)
+        parent = os.getppid()
         print('ready', flush=True)
-        while True:
-            connection, _ = server.accept()
+        while os.getppid() == parent:  # else the tests were killed
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                continue
+            connection.setblocking(True)
             if os.fork() == 0:
                 server.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
