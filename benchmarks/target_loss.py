@@ -4,10 +4,12 @@ Random logits, smoothing as in DLC; one thread. ``masked`` corrects half of the 
 
 Example:
     OMP_NUM_THREADS=1 python benchmarks/target_loss.py
+    OMP_NUM_THREADS=1 python benchmarks/target_loss.py --passes 6
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 
 import torch
@@ -16,6 +18,7 @@ from measuring import Ratio, alone, fastest, peak_above, status, table_of
 from torch import Tensor
 
 from dlc_mmseg.functional import forward_corrected_cross_entropy
+from dlc_mmseg.functional.noisy_label_loss import _PIECE, _mean_log
 
 SIDES = {6: 512, 19: 512, 150: 256}
 """Side of the two images in pixels by number of classes."""
@@ -68,5 +71,36 @@ def ratios() -> list[Ratio]:
     return found
 
 
+def operations(classes: int) -> list[Ratio]:
+    """What the passes of the smoothed loss take one by one, over as many pixels, beside `F.cross_entropy`."""
+    parts, side = parts_of(classes), SIDES[classes]
+    pixels = _PIECE['cpu'] // classes
+    pieces = 2 * side * side / pixels
+    logits, labels = torch.randn(classes, pixels), torch.randint(classes, (1, pixels))
+    transition = torch.full((classes, classes), 0.033 / (classes - 1)).fill_diagonal_(0.967)
+    probs, label, whole = logits.softmax(dim=0), torch.rand(1, pixels), torch.randn(2, classes, side * side)
+    passes: dict[str, Callable[[], object]] = {
+        'softmax': lambda: logits.softmax(dim=0),
+        'two products with T': lambda: (transition @ probs, transition @ probs),
+        'smallest mixture': lambda: float(probs.amin(dim=0).min()),
+        "the label's mixture and its logarithm": lambda: probs.gather(0, labels).log(),
+        'mean logarithm': lambda: _mean_log(probs, 1e-4),
+        'reciprocals': lambda: probs.reciprocal().mul_(0.1),
+        "the label's share added": lambda: probs.scatter_add_(0, labels, 0.9 / label),
+        'slope': lambda: torch.addcmul(probs, probs, logits, value=-1),
+    }
+    taken = {name: pieces * spent for name, spent in fastest(passes, 3).items()}
+    taken |= fastest({'slope times weight': lambda: whole * whole[:, :1]}, 3)
+    spent = fastest({name: parts[name] for name in ('cross-entropy', 'corrected, smoothed')}, 3)
+    taken['all, as called'] = spent['corrected, smoothed']
+    reference = spent['cross-entropy']
+    return [Ratio(name, 1e3 * part, 'cross-entropy', 1e3 * reference, 'ms') for name, part in taken.items()]
+
+
 if __name__ == '__main__':
-    print(table_of(ratios()))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--passes', type=int, choices=SIDES, help='only time the passes of the loss for so many classes'
+    )
+    chosen = parser.parse_args().passes
+    print(table_of(ratios() if chosen is None else operations(chosen)))
