@@ -135,10 +135,11 @@ def _of_folder(wanted: Wanted, ask: Ask) -> Found:
             raise UserError(_option(wanted, 'labels'), what, 'give the folder of the labels of these images')
         return Found(_one(layouts, wanted, ask))
     series = list_series(place)
-    labels = [entry for entry in series if are_labels(entry)]
+    around = series if wanted.images is None else list_series(wanted.place)
+    labels = [entry for entry in around if are_labels(entry)]
     images = [entry for entry in series if entry not in labels]
-    if wanted.images is not None or not labels:
-        labels += _neighbours(place, labels)
+    if not labels:
+        labels = _neighbours(place)
     layouts = [] if unlabelled else pair_layouts(images, labels)
     vectors = [] if unlabelled or wanted.role == 'target' else list_vectors(wanted.place)
     if vectors and not layouts:
@@ -149,14 +150,14 @@ def _of_folder(wanted: Wanted, ask: Ask) -> Found:
     return Found(_one(layouts, wanted, ask) if layouts else _images_alone(images or series, wanted, ask))
 
 
-def _neighbours(place: Path, known: Sequence[Series]) -> list[Series]:
+def _neighbours(place: Path) -> list[Series]:
     """Labels in a folder beside that of the images, if it is named so."""
     beside = [path for path in sorted(place.resolve().parent.iterdir()) if path.name.lower() in LABEL_WORDS]
     folders = [place.parent / path.name if place.name else path for path in beside if path.is_dir()]
     found = []
     for folder in folders:
         try:
-            found += [series for series in list_series(folder) if series not in known and are_labels(series)]
+            found += [series for series in list_series(folder) if are_labels(series)]
         except UserError:  # a folder of something else
             continue
     return found

@@ -109,7 +109,7 @@ def test_labels_elsewhere():
     ('files', 'kind'),
     [
         (['src/img/a.jpg', 'src/labels/a.png', 'src/labels_old/a.png'], 'labels'),
-        (['src/rgb/a.jpg', 'src/irrg/a.jpg', 'src/lbl/a.png'], 'images'),
+        (['src/2_rgb/a.jpg', 'src/3_irrg/a.jpg', 'src/5_all/a.png'], 'images'),
     ],
 )
 def test_what_cannot_be_seen_is_asked_or_refused(files, kind):
