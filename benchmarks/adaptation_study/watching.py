@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from adaptation_study.running import json_lines, validations
-
-SAID = 'self-training teaches little else'  # words of the warning
+from dlc_mmseg.engine.self_training_watch_hook import SelfTrainingWatchHook
 
 
 class Watched(NamedTuple):
@@ -19,7 +18,7 @@ class Watched(NamedTuple):
         gain: MIoU over source-only of the same length, in points.
         over_warm_up: MIoU over the same run's at the end of its warm-up, in points; None where it was not validated.
         changed: Share of watched pixels that are labelled otherwise than when the warm-up ended; None where not said.
-        warned: Whether the hook warned.
+        warned: Whether the hook's rule named it, from the end of its warm-up on.
     """
 
     name: str
@@ -43,14 +42,26 @@ def watched(name: str, folder: Path, source_only: float, warmup_iterations: int 
     start = figures.get(warmup_iterations or 0)
     lines = [line for path in sorted(folder.glob('*/vis_data/scalars.json')) for line in json_lines(path)]
     changed = [line['watch.changed'] for line in lines if 'watch.changed' in line]
-    warned = any(SAID in path.read_text(encoding='utf-8', errors='replace') for path in folder.glob('*/*.log'))
+    trusted = [line for line in lines if 'watch.sure' in line and line['step'] >= (warmup_iterations or 0)]
+    limit = SelfTrainingWatchHook().excess
     return Watched(
         name,
         round(last - source_only, 2),
         None if start is None else round(last - start['mIoU'], 2),
         round(changed[-1], 4) if changed else None,
-        warned,
+        any(largest_excess(line) >= limit for line in trusted),
     )
+
+
+def largest_excess(line: Mapping[str, float]) -> float:
+    """By how much the share of a class among sure pixels exceeds that among all predictions, at most.
+
+    Args:
+        line: The hook's figures at one time.
+    """
+    head = 'watch.sure_share.'
+    names = [name.removeprefix(head) for name in line if name.startswith(head)]
+    return max(line[f'{head}{name}'] - line[f'watch.share.{name}'] for name in names)
 
 
 def format_watched(rows: Sequence[Mapping[str, Any]]) -> list[str]:

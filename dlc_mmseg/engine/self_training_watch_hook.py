@@ -34,9 +34,9 @@ class SelfTrainingWatchHook(Hook):
     one that training started from (``load_from``); without either, nothing is said of it. What it and the first model
     predicted is kept in checkpoints, a byte for each pixel of the crops, so that a resumed run says the same.
 
-    It warns once if one class makes up nearly all sure pixels while a good part of the predictions are of others: the
-    student then learns one class from the target and forgets the others, and no loss shows it. ``docs/choosing.md``
-    says on which of our runs the warning came, and how these ended.
+    It warns once, from the end of the warm-up on, if one class makes up nearly all sure pixels while a good part of the
+    predictions are of others: the student then learns one class from the target and forgets the others, and no loss
+    shows it. ``docs/choosing.md`` says on which of our runs the warning came, and how these ended.
 
     Args:
         interval: Iterations between lines.
@@ -134,7 +134,8 @@ class SelfTrainingWatchHook(Hook):
         scalars |= {'watch.sure': sure_share, 'watch.kept': kept}
         scalars |= {} if changed is None else {'watch.changed': changed}
         runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
-        self._warn(runner, classes, shares, sure_shares, changed)
+        if int(model.iteration) >= (model.warmup_iterations or 0):  # before, nothing is learnt from them
+            self._warn(runner, classes, shares, sure_shares, changed)
 
     def _labelled(self, model: MeanTeacherSegmentor) -> tuple[list[Tensor], list[Tensor]]:
         """Labels of each crop, and which of them are sure, both flat."""

@@ -79,6 +79,15 @@ def test_the_source_only_model_is_the_teacher_at_the_end_of_the_warm_up(monkeypa
     assert [values['watch.changed'] for values in scalars] == [0.5, 0.25]
 
 
+def test_nothing_is_warned_of_before_the_warm_up_ends(monkeypatch, runner):
+    narrow = [[0, 0, 1, 2]], [[0.9, 0.9, 0.1, 0.1]]
+    runner.model.warmup_iterations = 3
+    runner.model.iteration.fill_(2)
+    assert not [line for line in said(monkeypatch, runner, [narrow])[0] if 'may forget' in line]
+    runner.model.iteration.fill_(3)
+    assert [line for line in said(monkeypatch, runner, [narrow])[0] if 'may forget' in line]
+
+
 def test_the_warning_says_what_became_of_the_source_only_model(monkeypatch, runner):
     narrow = torch.tensor([[0, 0, 1, 2]]), torch.tensor([[0.9, 0.9, 0.1, 0.1]])
     hook = SelfTrainingWatchHook(interval=1, num_images=1)
