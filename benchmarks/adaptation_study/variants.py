@@ -81,14 +81,15 @@ VARIANTS = {
             'warmup_iterations': None,
         },
     ),
-    'batch_student': Variant(
-        'full DLC, student on statistics of each batch',
-        {'teacher_statistics': {'student_on_target': 'batch'}},
-        estimates=True,
-    ),
     'baseline_high': Variant('baseline, threshold 0.9', {**_UNCORRECTED, **_UNSMOOTHED, 'pseudo_label_threshold': 0.9}),
     'dlc_high': Variant(
         'full DLC, threshold 0.9', {'pseudo_label_threshold': 0.9}, estimates=True, baseline='baseline_high'
+    ),
+    'batch_student': Variant(
+        'full DLC, threshold 0.9, student on statistics of each batch',
+        {'pseudo_label_threshold': 0.9, 'teacher_statistics': {'student_on_target': 'batch'}},
+        estimates=True,
+        baseline='baseline_high',
     ),
 }
 
