@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import mmseg
 import pytest
 import torch
 import toy
@@ -99,10 +100,15 @@ def test_heads_are_named_as_in_the_config():
     assert problem.where == 'model.segmentor.auxiliary_head.1.loss_decode'
 
 
-def test_class_weights_that_reach_the_source_only_are_named_and_the_remedies_work():
-    loss = {'type': 'CrossEntropyLoss', 'class_weight': WEIGHTS}
-    config = model_config(loss=loss)
+@pytest.mark.parametrize(
+    'loss', [{'type': 'CrossEntropyLoss'}, {'type': 'ForwardCorrectedCrossEntropyLoss', 'reduction': 'valid_mean'}]
+)
+def test_class_weights_that_reach_the_source_only_are_named_and_the_remedies_work(loss):
+    config = model_config(loss={**loss, 'class_weight': WEIGHTS})
     (problem,) = checked(config).problems
+    if loss['type'] == 'CrossEntropyLoss' and mmseg.__version__ == '1.2.2':
+        assert 'fails on ignored pixels (index 255 is out of bounds' in problem.what  # as OpenMMLab's last does
+        return
     assert (problem.severity, problem.where) == ('warning', 'model.segmentor.decode_head.loss_decode.class_weight')
     assert 'source images only' in problem.what
     for given in (WEIGHTS, None):

@@ -51,7 +51,7 @@ def test_files_of_unknown_endings_are_all_taken_where_nothing_else_is_there(tmp_
 def test_map_number_n_is_of_the_nth_image_by_name(city, tmp_path):
     config = run_config(tmp_path)
     config.test_dataloader.dataset.pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'PackSegInputs'}]
-    segment = MMSegInferencer(config, device='cpu', show_progress=False)
+    segment = MMSegInferencer(config, device='cpu')
     segment(str(city), out_dir=str(tmp_path / 'out'))
     widths = [Image.open(path).width for path in sorted((tmp_path / 'out/pred').iterdir())]
     assert [NAMES[width - 16] for width in widths] == sorted(NAMES)
