@@ -16,7 +16,6 @@ from dlc_mmseg.functional.consensus import (
     consensus_model,
     nearest_neighbours,
 )
-from dlc_mmseg.functional.hue import shift_hue
 from dlc_mmseg.functional.latent_class import (
     LabelPatterns,
     LatentClassFit,
@@ -77,7 +76,6 @@ __all__ = [
     'precision_matrix',
     'pseudo_labels',
     'random_box',
-    'shift_hue',
     'sliding_windows',
     'transition_error',
     'true_transition',

@@ -11,7 +11,6 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from dlc_mmseg.functional.class_mix import class_mix_mask, mix
-from dlc_mmseg.functional.hue import shift_hue
 from dlc_mmseg.functional.masking import block_mask
 
 
@@ -219,7 +218,7 @@ class StrongAugmentation(nn.Module):
         """
         plain = (images * std + mean) / self.value_range
         changed = self._happens(images, self.jitter_probability)
-        strengths = images.new_tensor([*[self.jitter_strength] * 3, self.hue_strength])
+        strengths = images.new_tensor([*[self.jitter_strength] * 3, self.hue_strength * 2 * torch.pi])
         shift = (torch.rand(len(strengths), len(images), device=images.device) * 2 - 1) * strengths[:, None]
         plain = _where(changed, _jitter, plain, shift.t())
         blurred = self._happens(images, self.blur_probability)
@@ -248,11 +247,11 @@ def _where(chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor], images: T
 
 
 def _jitter(images: Tensor, shift: Tensor) -> Tensor:
-    """Brightness, contrast, saturation and hue (in whole turns) moved by a shift each, (B, 4)."""
+    """Brightness, contrast, saturation and hue (in radians) moved by a shift each, (B, 4)."""
     brightness, contrast, saturation, hue = shift.unbind(dim=1)
     images = kornia.enhance.adjust_brightness(images.clamp(0, 1), brightness)
     images = kornia.enhance.adjust_contrast(images, 1 + contrast)
     if images.shape[1] == 3:
         images = kornia.enhance.adjust_saturation(images, 1 + saturation)
-        images = shift_hue(images, hue)
+        images = kornia.enhance.adjust_hue(images, hue)
     return images.clamp(0, 1)
