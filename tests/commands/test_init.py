@@ -128,6 +128,7 @@ def test_palette_and_one_bit_pngs(capsys, form):
     config, _ = ready(capsys, '--classes', 'a=1', 'b=0', *(['--ignored', '2'] if form == 'P' else []), '--overwrite')
 
 
+@pytest.mark.slow
 def test_the_written_config_trains_and_is_validated(capsys):
     folders(image='{}/{}_RGB.png', label='{}/{}_label.png')
     for number in range(3):
@@ -380,6 +381,7 @@ def drone(shared_data, tmp_path):
     return names
 
 
+@pytest.mark.slow
 def test_drone_images_with_raw_codes(shared_data, tmp_path, capsys):
     drone(shared_data, tmp_path)
     classes = ['building=40', 'clutter=80', 'vegetation=120', 'ground=160']
@@ -394,6 +396,7 @@ def test_drone_images_with_raw_codes(shared_data, tmp_path, capsys):
     train(config)
 
 
+@pytest.mark.slow
 def test_a_mosaic_of_drone_images(shared_data, tmp_path, capsys):
     names = drone(shared_data, tmp_path)
 
