@@ -116,7 +116,8 @@ def run(args: argparse.Namespace) -> None:
     dlc_mmseg.register()  # not before: processes that cut would load the framework too
     mean, std = shared_statistics(list(config_moments(prepared.config).values()))
     texts = [' '.join(f'{value:.4g}' for value in in_band_order(values)) for values in (mean, std)]
-    print(f"bands: mean {texts[0]}, standard deviation {texts[1]}, for mean, std = 'auto' (dlc-mmseg band-statistics)")
+    use = "for mean, std = 'auto'" if prepared.measured else 'the config keeps those that its network was trained with'
+    print(f'bands: mean {texts[0]}, standard deviation {texts[1]}, {use} (dlc-mmseg band-statistics)')
     options = argparse.Namespace(config=prepared.config, quick=False, work_dir=None, cfg_options=None)
     check(options)
     gpus = 1 if settings.preset == 'gpu' else 0

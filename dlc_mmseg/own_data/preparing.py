@@ -15,7 +15,7 @@ from dlc_mmseg.own_data.domain_facts import DomainFacts, Track, read_domain
 from dlc_mmseg.own_data.domain_labels import Say, source_labels, target_labels
 from dlc_mmseg.own_data.finding import Found, Wanted, find_data
 from dlc_mmseg.own_data.questions import Ask
-from dlc_mmseg.own_data.settings import Settings
+from dlc_mmseg.own_data.settings import FROM_SCRATCH, Settings
 from dlc_mmseg.own_data.split_choice import choose_splits
 from dlc_mmseg.own_data.splits import relative_to_root
 from dlc_mmseg.own_data.stored_labels import StoredLabels
@@ -36,6 +36,8 @@ class Prepared:
         target: The other one.
         target_rasters: What tiles of the target were cut from, or its only raster; None where images stay as they lie.
         validated: Whether target labels serve for validation.
+        measured: Whether images are normalised with their own mean and standard deviation; False keeps those of the
+            images that the network was pre-trained on.
     """
 
     config: Path
@@ -44,6 +46,7 @@ class Prepared:
     target: Place
     target_rasters: Path | None
     validated: bool
+    measured: bool
 
 
 def prepare(settings: Settings, shipped: Path, ask: Ask, say: Say, track: Track) -> Prepared:
@@ -170,7 +173,9 @@ def _write(
     )
     if brightness != EIGHT_BITS:
         say(f'full brightness: {brightness:g}, for changes of colour (value_range of the config)')
+    measured = settings.network in (None, *FROM_SCRATCH) or brightness != EIGHT_BITS
     values = _values(settings, places, bands, named) | {'value_range': brightness}
+    values |= {'mean': 'auto', 'std': 'auto'} if measured else {}
     main = config_name('dlc', title)
     doc = (
         f'DLC from {_plain(settings.source.place)} to {_plain(settings.target.place)}, written by `dlc-mmseg init`.\n\n'
@@ -188,6 +193,7 @@ def _write(
         target=places['target'],
         target_rasters=_rasters(settings.target, target_found, places['target']),
         validated=named['target', 'val'] is not None,
+        measured=measured,
     )
 
 
@@ -220,8 +226,6 @@ def _values(
         'target_label_map': target.coding.label_map() if validated and target.coding is not None else None,
         'source_bands': None if bands.source is None else list(bands.source),
         'target_bands': None if bands.target is None else list(bands.target),
-        'mean': 'auto',
-        'std': 'auto',
         'source_split': named['source', 'train'],
         'target_split': named['target', 'train'],
         'validation_split': named['target', 'val'] if validated else None,

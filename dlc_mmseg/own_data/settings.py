@@ -14,6 +14,8 @@ from dlc_mmseg.own_data.finding import Wanted
 
 FEWEST_ITERATIONS = 40
 """Below it, the eight validations and the warm-up of the learning rate would fall on the same iterations."""
+FROM_SCRATCH = ('tiny', 'small')
+"""Networks of `dlc_custom.py` without pre-trained weights."""
 _NO_NAMES = ('', 'img', 'imgs', 'image', 'images', 'img_dir', 'rgb', 'train', 'data', 'tiles')
 
 

@@ -299,6 +299,14 @@ def refused(capsys, *arguments, **more):
     return error[0]
 
 
+@pytest.mark.parametrize(('network', 'mean'), [('small', 'auto'), ('resnet18', [123.675, 116.28, 103.53])])
+def test_pretrained_networks_keep_the_mean_they_were_trained_with(capsys, network, mean):
+    folders()
+    config, said = ready(capsys, '--network', network)
+    assert config.model.data_preprocessor.mean == mean
+    assert ('keeps those that its network was trained with' in said) == (mean != 'auto')
+
+
 def test_refusals_leave_nothing(capsys):
     folders()
     save('src/old_labels/s0.png', scene(0)[1])
