@@ -28,7 +28,7 @@ from provenance import ROOT, table
 from step_cost import half
 
 import dlc_mmseg  # noqa: F401
-from dlc_mmseg.models.segmentors.teacher_statistics import ClassMatchedStatistics
+from dlc_mmseg.models.segmentors.class_matched_statistics import ClassMatchedStatistics
 
 _BN = {'type': 'BN', 'requires_grad': True}
 _WIDTHS = [32, 64, 160, 256]

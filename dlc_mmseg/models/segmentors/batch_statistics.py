@@ -1,4 +1,4 @@
-"""Norms with running statistics, and forward passes that leave these alone."""
+"""Norms with running statistics, and forward passes that leave these alone or borrow others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 
 def norms_of(module: nn.Module) -> list[_NormBase]:
@@ -61,3 +61,36 @@ def recomputed_norms(module: nn.Module) -> list[_NormBase]:
         if getattr(part, 'with_cp', False) or getattr(part, 'grad_checkpointing', False)
     ]
     return [norm for part in parts for norm in norms_of(part)]
+
+
+def matching_norms(teacher: nn.Module, student: nn.Module) -> list[tuple[_BatchNorm, _BatchNorm]]:
+    """Batch norms of the teacher with those of the student, but for ones without running statistics or frozen.
+
+    Args:
+        teacher: The teacher.
+        student: The student, of the same structure; a batch norm in evaluation mode while it trains is frozen.
+    """
+    pairs = zip(teacher.modules(), student.modules(), strict=True)
+    return [
+        (norm, source)
+        for norm, source in pairs
+        if isinstance(norm, _BatchNorm)
+        and isinstance(source, _BatchNorm)
+        and norm.running_mean is not None
+        and (source.training or not student.training)
+    ]
+
+
+@contextmanager
+def borrowed_statistics(pairs: list[tuple[_BatchNorm, _BatchNorm]]) -> Iterator[None]:
+    """Normalise with the second norms' running statistics in place of the first ones' own."""
+    names = ('running_mean', 'running_var')
+    # by way of the dict: assigning an attribute registers a buffer anew, which in some hundred norms takes milliseconds
+    own = [{name: norm._buffers[name] for name in names} for norm, _ in pairs]
+    for norm, source in pairs:
+        norm._buffers.update({name: source._buffers[name] for name in names})
+    try:
+        yield
+    finally:
+        for (norm, _), buffers in zip(pairs, own, strict=True):
+            norm._buffers.update(buffers)

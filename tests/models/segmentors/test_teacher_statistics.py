@@ -12,9 +12,10 @@ from torch import nn
 
 from dlc_mmseg.functional.norm_statistics import class_share_weights, weighted_moments
 from dlc_mmseg.models.processes import average_statistics
-from dlc_mmseg.models.segmentors import teacher_statistics
+from dlc_mmseg.models.segmentors import class_matched_statistics
+from dlc_mmseg.models.segmentors.batch_statistics import matching_norms
 from dlc_mmseg.models.segmentors.head_logits import training_logits
-from dlc_mmseg.models.segmentors.teacher_statistics import chosen_statistics, matching_norms
+from dlc_mmseg.models.segmentors.teacher_statistics import chosen_statistics
 
 MATCHED = {'type': 'ClassMatchedStatistics'}
 
@@ -224,7 +225,7 @@ def test_frozen_norms_are_left_alone():
 
 def test_a_network_without_batch_norms_says_so_once(monkeypatch):
     said = []
-    monkeypatch.setattr(teacher_statistics, 'print_log', lambda message, **_: said.append(message))
+    monkeypatch.setattr(class_matched_statistics, 'print_log', lambda message, **_: said.append(message))
     network = toy.segmentor()
     network['decode_head']['norm_cfg'] = {'type': 'GN', 'num_groups': 2}
     model = build(segmentor=ConfigDict(network))
