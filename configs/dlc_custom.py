@@ -258,7 +258,10 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=in
 save_best = dict(save_best=None if validation_split is None else 'mIoU')
 if checkpoint_score is not None:
     save_best = dict(save_best=f'label_free/{checkpoint_score}', rule='greater')
-default_hooks = dict(checkpoint=dict(interval=interval, **save_best))
+default_hooks = dict(
+    checkpoint=dict(interval=interval, **save_best),
+    logger=dict(interval=max(1, min(50, max_iters // 20))),  # iterations between two lines of the log
+)
 custom_hooks = [
     dict(type='PseudoLabelHook', interval=2 * interval),
     dict(type='TransitionMatrixHook', interval=2 * interval),

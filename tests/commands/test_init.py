@@ -307,6 +307,13 @@ def test_pretrained_networks_keep_the_mean_they_were_trained_with(capsys, networ
     assert ('keeps those that its network was trained with' in said) == (mean != 'auto')
 
 
+@pytest.mark.parametrize(('iterations', 'interval'), [(40, 2), (400, 20), (1000, 50)])
+def test_short_runs_log_often_enough_to_be_followed(capsys, iterations, interval):
+    folders()
+    config, _ = ready(capsys, '--iterations', str(iterations))
+    assert config.default_hooks.logger.interval == interval
+
+
 def test_refusals_leave_nothing(capsys):
     folders()
     save('src/old_labels/s0.png', scene(0)[1])
