@@ -260,7 +260,7 @@ if checkpoint_score is not None:
     save_best = dict(save_best=f'label_free/{checkpoint_score}', rule='greater')
 default_hooks = dict(
     checkpoint=dict(interval=interval, **save_best),
-    logger=dict(interval=max(1, min(50, max_iters // 20))),  # iterations between two lines of the log
+    logger=dict(interval=max(1, min(50, interval // 2))),  # iterations between two lines of the log
 )
 custom_hooks = [
     dict(type='PseudoLabelHook', interval=2 * interval),

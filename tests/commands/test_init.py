@@ -307,7 +307,7 @@ def test_pretrained_networks_keep_the_mean_they_were_trained_with(capsys, networ
     assert ('keeps those that its network was trained with' in said) == (mean != 'auto')
 
 
-@pytest.mark.parametrize(('iterations', 'interval'), [(40, 2), (400, 20), (1000, 50)])
+@pytest.mark.parametrize(('iterations', 'interval'), [(40, 2), (400, 25), (1000, 50)])
 def test_short_runs_log_often_enough_to_be_followed(capsys, iterations, interval):
     folders()
     config, _ = ready(capsys, '--iterations', str(iterations))
