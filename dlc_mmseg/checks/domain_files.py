@@ -12,6 +12,8 @@ from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS, METRICS
 
 from dlc_mmseg.checks.causes import reason, remedy
+from dlc_mmseg.checks.config_types import resolve
+from dlc_mmseg.checks.evaluators import metrics_of
 from dlc_mmseg.checks.missing_images import Listing, report_missing
 from dlc_mmseg.checks.report import RAISED, Report
 from dlc_mmseg.datasets.label_loading import loads_labels
@@ -120,10 +122,8 @@ def dataset_configs(config: Mapping[str, Any]) -> Iterator[tuple[Role, str, Mapp
 
 
 def _scored_without_labels(config: Mapping[str, Any]) -> bool:
-    evaluators = config.get('val_evaluator') or []
-    evaluators = [evaluators] if isinstance(evaluators, Mapping) else evaluators
-    types = [METRICS.get(kind) if isinstance(kind, str) else kind for kind in (part.get('type') for part in evaluators)]
-    return bool(types) and all(getattr(kind, 'needs_labels', True) is False for kind in types)
+    kinds = [resolve(metric, METRICS) for _, metric in metrics_of(config, 'val')]
+    return bool(kinds) and all(getattr(kind, 'needs_labels', True) is False for kind in kinds)
 
 
 def image_paths(name: str, dataset: Mapping[str, Any]) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from dlc_mmseg.checks.domain_files import image_paths
+from dlc_mmseg.checks.evaluators import metrics_of
 from dlc_mmseg.checks.report import Report
 
 REMEDY = 'write maps with `dlc-mmseg predict`, which keeps the folders, or rename the images'
@@ -64,18 +65,9 @@ def check_equal_names(config: Mapping[str, Any], report: Report) -> None:
     """
     for part in ('val', 'test'):
         dataset = (config.get(f'{part}_dataloader') or {}).get('dataset')
-        for where in _writers(config, part):
-            if not dataset:
-                break
+        for field, metric in metrics_of(config, part):
+            if not dataset or not metric.get('output_dir'):
+                continue
             shared = equal_names(image_paths(f'{part}_dataloader.dataset', dataset))
             if shared is not None:
-                report.warning(where, shared.what, REMEDY)
-
-
-def _writers(config: Mapping[str, Any], part: str) -> Iterator[str]:
-    """Fields of the evaluators that write a map for each image."""
-    evaluators = config.get(f'{part}_evaluator') or ()
-    single = isinstance(evaluators, Mapping)
-    for index, evaluator in enumerate([evaluators] if single else evaluators):
-        if isinstance(evaluator, Mapping) and evaluator.get('output_dir'):
-            yield f'{part}_evaluator.output_dir' if single else f'{part}_evaluator.{index}.output_dir'
+                report.warning(f'{field}.output_dir', shared.what, REMEDY)

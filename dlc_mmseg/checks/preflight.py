@@ -35,6 +35,7 @@ from dlc_mmseg.checks.report import RAISED, Report, Track, one_line, silent
 from dlc_mmseg.checks.sampling import check_settings, check_statistics, read_settings
 from dlc_mmseg.checks.schedule import check_schedule, check_shared_memory
 from dlc_mmseg.checks.tested_labels import check_test_labels
+from dlc_mmseg.checks.validation_scores import check_validation_scores
 from dlc_mmseg.checks.value_range import check_eight_bit_steps, check_value_range
 from dlc_mmseg.checks.variables import check_variables
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
@@ -105,6 +106,9 @@ def check_config(
         with report.attempt('model'):
             check_heads(config, classes, report)
             check_ignored_labels(config, domains, len(classes), report)
+    with report.attempt('val_evaluator'):
+        validated = (domain.classes for domain in domains if domain.role == 'validation' and domain.classes)
+        check_validation_scores(config, next(validated, None), report)
     with report.attempt('train_dataloader'):
         _check_data(config, domains, options, report)
     with report.attempt('test_dataloader'):

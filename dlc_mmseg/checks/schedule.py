@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmseg.registry import DATA_SAMPLERS, DATASETS
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+from mmseg.registry import DATA_SAMPLERS, DATASETS, HOOKS, RUNNERS
 
-from dlc_mmseg.checks.config_types import is_kind, type_name
-from dlc_mmseg.checks.loops import schedulers_of, unit_of
+from dlc_mmseg.checks.config_types import is_kind, parameters_of, resolve, type_name
+from dlc_mmseg.checks.loops import hooks_of, schedulers_of, unit_of
+from dlc_mmseg.checks.model_config import meant
 from dlc_mmseg.checks.pipelines import Outputs
 from dlc_mmseg.checks.report import Report
 from dlc_mmseg.datasets.paired_dataset import PairedDomainDataset
@@ -37,6 +40,7 @@ def check_schedule(config: Mapping[str, Any], report: Report) -> None:
         report.error('train_cfg', f'has no {length or "max_iters"}', remedy)
     _check_custom_imports(config, report)
     _check_validation(config, report)
+    _check_checkpoint_hooks(config, report)
     if iterations is not None:
         _check_learning_rate(config, iterations, report)
     _check_sampler(config.get('train_dataloader') or {}, report)
@@ -69,9 +73,6 @@ def _check_validation(config: Mapping[str, Any], report: Report) -> None:
         what = f'is missing, {" and ".join(given)} {"is" if len(given) == 1 else "are"} given'
         report.error(absent[0], what, 'give all three, or set all three to None')
     checkpoint = (config.get('default_hooks') or {}).get('checkpoint') or {}
-    if not given and checkpoint.get('save_best'):
-        what = f'{checkpoint["save_best"]!r} is never measured, there is no val_dataloader'
-        report.warning('default_hooks.checkpoint.save_best', what, 'set it to None, or add validation')
     loop = config.get('train_cfg') or {}
     length = 'max_epochs' if unit_of(loop) == 'epochs' else 'max_iters'
     end = loop.get(length)
@@ -85,6 +86,22 @@ def _check_validation(config: Mapping[str, Any], report: Report) -> None:
     if end and every and counted == length and every > end and not checkpoint.get('save_last', True):
         what = f'{every} exceeds {length} ({end}): no checkpoint is ever written'
         report.error('default_hooks.checkpoint.interval', what, 'lower it')
+
+
+def _check_checkpoint_hooks(config: Mapping[str, Any], report: Report) -> None:
+    """Find arguments that `CheckpointHook` does not have: it hands them on, and stops at the first checkpoint."""
+    runner = resolve(config.get('runner_type') or 'Runner', RUNNERS)
+    for field, hook in hooks_of(config):
+        if (
+            resolve(hook, HOOKS) is not CheckpointHook
+            or getattr(runner, 'save_checkpoint', None) is not Runner.save_checkpoint
+        ):
+            continue
+        known = [name for name, item in parameters_of(CheckpointHook).items() if item.kind is not item.VAR_KEYWORD]
+        for key in hook:
+            if key not in (*known, 'type', '_scope_', 'priority'):
+                what = 'is no argument of CheckpointHook: training stops at the first checkpoint'
+                report.error(f'{field}.{key}', what, meant(key, known))
 
 
 def _check_learning_rate(config: Mapping[str, Any], iterations: int, report: Report) -> None:

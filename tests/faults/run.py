@@ -192,6 +192,22 @@ def _(root: Path, config: Config) -> None:
     config.merge_from_dict({'default_hooks.checkpoint.save_best': 'mIoU'})
 
 
+field_fault(
+    'best checkpoint by a misspelt score',
+    'default_hooks.checkpoint.save_best',
+    'miou',
+    "'miou' is no score of val_evaluator, which gives aAcc, mIoU, mAcc: training stops at the first validation",
+    "set it to 'mIoU'",
+)
+field_fault(
+    'misspelt argument of a checkpoint hook',
+    'default_hooks.checkpoint.save_optimiser',
+    False,
+    'training stops at the first checkpoint',
+    'save_optimizer may be meant',
+)
+
+
 @fault('no iterations', 'train_cfg', 'has no max_iters', 'IterBasedTrainLoop')
 def _(root: Path, config: Config) -> None:
     del config.train_cfg['max_iters']
