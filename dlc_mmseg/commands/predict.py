@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 
 from dlc_mmseg.commands._config_file import add_config_changes, read_config
+from dlc_mmseg.commands._images import at_least
 from dlc_mmseg.commands._map_progress import MapProgress, remaining
 from dlc_mmseg.commands._raster_options import add_raster_options, reading_options
 from dlc_mmseg.commands._spelling import add_option
@@ -88,13 +89,13 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 def _add_windows(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('how images are cut and classified')
     help_window = "side of windows in pixels (default: the config's sliding window or crop, else 512)"
-    add_option(group, 'window', type=_whole(32), metavar='N', help=help_window)
+    add_option(group, 'window', type=at_least(32), metavar='N', help=help_window)
     help_overlap = "pixels that neighbours share and are blended over (default: the config's, else a quarter window)"
-    add_option(group, 'overlap', type=_whole(0), metavar='N', help=help_overlap)
+    add_option(group, 'overlap', type=at_least(0), metavar='N', help=help_overlap)
     help_batch = 'windows that go through the network at once (default: 1; more serve a GPU)'
-    add_option(group, 'batch_size', type=_whole(1), default=1, metavar='N', help=help_batch)
+    add_option(group, 'batch_size', type=at_least(1), default=1, metavar='N', help=help_batch)
     help_memory = 'MiB for the rows being worked on (default: 512); model, framework and one batch come on top'
-    add_option(group, 'memory', type=_whole(1), default=512, metavar='MIB', help=help_memory)
+    add_option(group, 'memory', type=at_least(1), default=512, metavar='MIB', help=help_memory)
     help_average = 'average the predictions of mirrored (flips: 4) or also turned (d4: 8) windows'
     add_option(group, 'average', choices=('none', 'flips', 'd4'), default='none', help=help_average)
     add_option(group, 'amp', action='store_true', help='compute in float16, on a CPU in bfloat16')
@@ -175,12 +176,12 @@ def _settings(args: argparse.Namespace, config: Config) -> MapSettings:
     tiling = default_tiling(config, args.window, args.overlap)._replace(batch_size=args.batch_size, memory=args.memory)
     checkpoint = args.checkpoint
     stamp = [checkpoint.stat().st_size, checkpoint.stat().st_mtime_ns] if checkpoint.is_file() else []
-    options = reading_options(args)
-    kept = [config.get('model'), stamp, tiling.window, tiling.overlap, options, args.average, args.amp]
+    reading = configured_reading(config, reading_options(args))
+    kept = [config.get('model'), stamp, tiling.window, tiling.overlap, repr(reading), args.average, args.amp]
     run = hashlib.sha256(json.dumps(kept, default=str, sort_keys=True).encode()).hexdigest()[:16]
     return MapSettings(
         tiling=tiling,
-        reading=configured_reading(config, options),
+        reading=reading,
         probabilities=args.probabilities or 'none',
         confidence=args.confidence,
         polygons=args.polygons or 'none',
@@ -210,17 +211,6 @@ def _windows(job: MapJob, settings: MapSettings, classifier: WindowClassifier) -
             return count_windows(image.size, classifier.num_classes, image.channels, settings.tiling)
     except (UserError, OSError):
         return 0
-
-
-def _whole(lowest: int) -> Callable[[str], int]:
-    """Parser of a whole number that is not below a limit."""
-
-    def parse(text: str) -> int:
-        if not text.strip().isdecimal() or int(text) < lowest:
-            raise argparse.ArgumentTypeError(f'{text!r}: give a whole number >= {lowest}')
-        return int(text)
-
-    return parse
 
 
 def _number(lowest: float) -> Callable[[str], float]:

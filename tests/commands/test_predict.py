@@ -209,6 +209,53 @@ def test_a_killed_run_goes_on_and_what_is_there_is_kept(model, monkeypatch, caps
     assert 'there already' not in capsys.readouterr().out
 
 
+def test_a_map_that_is_there_follows_options_that_change_what_lies_beside_it(model, capsys):
+    georeferenced('scene.tif', scene(64, 64))
+    assert predict(*model, 'scene.tif', '--out', 'maps', *WINDOWS, '--probabilities') == 0
+    assert predict(*model, 'scene.tif', '--out', 'maps', *WINDOWS, '--probabilities', 'float32') == 0
+    assert read('maps/scene_probabilities.tif').dtype == np.float32
+    capsys.readouterr()
+    assert predict(*model, 'scene.tif', '--out', 'maps', *WINDOWS, '--probabilities', 'float32') == 0
+    assert 'there already' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('kind', ['geojson', 'gpkg'])
+def test_outlines_that_are_there_follow_the_smallest_area(model, kind):
+    georeferenced('scene.tif', scene(64, 64))
+    outlines, counts = Path(f'maps/scene.{kind}'), []
+    for area in ('0', '0', '20', '0'):
+        before = outlines.stat().st_mtime_ns if outlines.is_file() else 0
+        command = ('scene.tif', '--out', 'maps', *WINDOWS, '--polygons', kind, '--min_area', area)
+        assert predict(*model, *command) == 0
+        counts.append((number_of_outlines(outlines), outlines.stat().st_mtime_ns != before))
+    (everything, _), same, fewer, again = counts
+    assert same == (everything, False)
+    assert fewer == (fewer[0], True)
+    assert fewer[0] < everything
+    assert again == (everything, True)
+
+
+def number_of_outlines(path: Path) -> int:
+    import pyogrio
+
+    return int(pyogrio.read_info(path)['features'])
+
+
+def test_a_map_that_is_there_follows_how_the_config_reads_images(model, capsys):
+    georeferenced('scene.tif', scene(64, 64))
+    config = Config.fromfile('config.py')
+    steps = [{'type': 'LoadRasterFromFile', 'nodata': None}, {'type': 'PackRasterInputs'}]
+    config.test_dataloader = {'dataset': {'type': 'BaseSegDataset', 'pipeline': steps}}
+    config.dump('config.py')
+    assert predict(*model, 'scene.tif', '--out', 'maps', *WINDOWS) == 0
+    steps[0] = {'type': 'LoadRasterFromFile', 'bands': [3, 2, 1]}
+    config.test_dataloader = {'dataset': {'type': 'BaseSegDataset', 'pipeline': steps}}
+    config.dump('config.py')
+    capsys.readouterr()
+    assert predict(*model, 'scene.tif', '--out', 'maps', *WINDOWS) == 0
+    assert 'there already' not in capsys.readouterr().out
+
+
 def test_processes_of_torchrun_share_the_images(model, monkeypatch):
     for name in 'abc':
         georeferenced(f'images/{name}.tif', scene(64, 64))

@@ -14,7 +14,7 @@ from dlc_mmseg.deploy.maps.areas import AreaMeasure
 from dlc_mmseg.deploy.maps.class_table import ClassArea, write_class_table
 from dlc_mmseg.deploy.maps.inputs import MapJob
 from dlc_mmseg.deploy.maps.map_file import Georeference
-from dlc_mmseg.deploy.maps.polygons import POLYGON_SUFFIXES, class_polygons, write_polygons
+from dlc_mmseg.deploy.maps.polygons import POLYGON_SUFFIXES, class_polygons, smallest_area, write_polygons
 from dlc_mmseg.files.atomic_writing import write_atomically
 
 
@@ -40,7 +40,7 @@ def write_companions(
     min_area: float,
     made: bool,
 ) -> list[Path]:
-    """Write what belongs to a map beside its rasters, where the map is new or it is missing.
+    """Write what belongs to a map beside its rasters, where the map is new, or it is missing or was made otherwise.
 
     Args:
         job: The image and its map.
@@ -65,9 +65,9 @@ def write_companions(
         write_atomically(names, _category_names(classes))
     if polygons != 'none':
         path = beside(job.map, '', POLYGON_SUFFIXES[polygons])
-        if made or not path.is_file():
+        if made or not path.is_file() or smallest_area(path) != min_area:
             pieces = class_polygons(file, len(classes.names), AreaMeasure(place), min_area)
-            write_polygons(path, pieces, classes.names, place)
+            write_polygons(path, pieces, classes.names, place, min_area)
             written.append(path)
     world = _world_file(job.image)
     if world is not None:

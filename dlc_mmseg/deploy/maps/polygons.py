@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from dlc_mmseg.files.atomic_writing import atomic_path
 
 Ring = list[tuple[float, float]]
 POLYGON_SUFFIXES = {'geojson': '.geojson', 'gpkg': '.gpkg'}
+_MIN_AREA = 'min_area'
+"""Where files keep the smallest area: a member of the feature collection, or metadata of the layer."""
+_HEAD = 256
 
 
 class ClassPolygon(NamedTuple):
@@ -77,7 +81,9 @@ def class_polygons(file: Any, num_classes: int, measure: AreaMeasure, min_area: 
         yield ClassPolygon(int(value), rings, area)
 
 
-def write_polygons(path: Path, polygons: Iterator[ClassPolygon], classes: Sequence[str], place: Georeference) -> int:
+def write_polygons(
+    path: Path, polygons: Iterator[ClassPolygon], classes: Sequence[str], place: Georeference, min_area: float = 0.0
+) -> int:
     """Write polygons with the index and the name of their class and their area.
 
     GeoJSON is in WGS 84, as its standard (RFC 7946) has it, where the map lies anywhere; GeoPackage in the map's own
@@ -88,6 +94,7 @@ def write_polygons(path: Path, polygons: Iterator[ClassPolygon], classes: Sequen
         polygons: The pieces.
         classes: Names of the classes.
         place: Where the map lies.
+        min_area: Area below which pieces were left out, kept in the file for `smallest_area`.
 
     Returns:
         How many were written.
@@ -99,16 +106,45 @@ def write_polygons(path: Path, polygons: Iterator[ClassPolygon], classes: Sequen
         check_polygons('gpkg')
     with atomic_path(path) as ready:
         if path.suffix == '.gpkg':
-            return _write_geopackage(ready, path.stem, list(polygons), classes, place)
-        return _write_geojson(ready, polygons, classes, place)
+            return _write_geopackage(ready, path.stem, list(polygons), classes, place, min_area)
+        return _write_geojson(ready, polygons, classes, place, min_area)
 
 
-def _write_geojson(path: Path, polygons: Iterator[ClassPolygon], classes: Sequence[str], place: Georeference) -> int:
+def smallest_area(path: Path) -> float | None:
+    """Area below which a file of polygons lacks pieces.
+
+    Args:
+        path: What `write_polygons` wrote.
+
+    Returns:
+        Its ``min_area``; None where the file does not say it.
+    """
+    if path.suffix == '.gpkg':
+        import pyogrio
+        import pyogrio.errors
+
+        try:
+            text = (pyogrio.read_info(path)['layer_metadata'] or {}).get(_MIN_AREA, '')
+        except pyogrio.errors.DataSourceError:
+            return None
+    else:
+        with path.open(encoding='utf-8', errors='replace') as stream:
+            found = re.search(rf'"{_MIN_AREA}": ([^,]+),', stream.readline(_HEAD))
+        text = found[1] if found else ''
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _write_geojson(
+    path: Path, polygons: Iterator[ClassPolygon], classes: Sequence[str], place: Georeference, min_area: float
+) -> int:
     from rasterio.warp import transform_geom
 
     count = 0
     with path.open('w', encoding='utf-8') as stream:
-        stream.write('{"type": "FeatureCollection", "features": [')
+        stream.write(f'{{"type": "FeatureCollection", "{_MIN_AREA}": {min_area!r}, "features": [')
         for polygon in polygons:
             geometry: dict[str, Any] = {'type': 'Polygon', 'coordinates': polygon.rings}
             if place.crs is not None:
@@ -121,7 +157,12 @@ def _write_geojson(path: Path, polygons: Iterator[ClassPolygon], classes: Sequen
 
 
 def _write_geopackage(
-    path: Path, layer: str, polygons: list[ClassPolygon], classes: Sequence[str], place: Georeference
+    path: Path,
+    layer: str,
+    polygons: list[ClassPolygon],
+    classes: Sequence[str],
+    place: Georeference,
+    min_area: float,
 ) -> int:
     import pyogrio.raw
 
@@ -140,6 +181,7 @@ def _write_geopackage(
         driver='GPKG',
         geometry_type='Polygon',
         crs=None if place.crs is None else place.crs.to_wkt(),
+        layer_metadata={_MIN_AREA: repr(min_area)},
     )
     return len(polygons)
 

@@ -226,21 +226,23 @@ def _noted(record: Path, run: str, layers: list[Layer]) -> Position | None:
         position = Position(*map(int, content['position']))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    there = all(part_path(layer.path).is_file() for layer in layers)
+    there = all(_holds(part_path(layer.path), layer, run) for layer in layers)
     return position if content['run'] == run and there else None
 
 
 def _is_done(layers: list[Layer], run: str) -> bool:
-    for layer in layers:
-        if not layer.path.is_file():
-            return False
-        try:
-            with open_raster(str(layer.path)) as file:
-                if file.tags().get(_RUN_TAG) != run:
-                    return False
-        except UserError:
-            return False
-    return True
+    return all(_holds(layer.path, layer, run) for layer in layers)
+
+
+def _holds(path: Path, layer: Layer, run: str) -> bool:
+    """Whether a file is what a run of the same settings wrote of a layer, with values of the type wanted now."""
+    if not path.is_file():
+        return False
+    try:
+        with open_raster(str(path)) as file:
+            return bool(file.tags().get(_RUN_TAG) == run and file.dtypes[0] == layer.dtype)
+    except UserError:
+        return False
 
 
 def _identity(image: Path) -> list[Any]:
