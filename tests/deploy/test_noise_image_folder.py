@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from rasters import write_raster
 from tiny_run import run_config, write_pair
 
 from dlc_mmseg.deploy.noise import image_folder
@@ -31,3 +33,19 @@ def test_labels_beside_images_are_not(tmp_path, monkeypatch):
     dataset = image_folder.folder_dataset(run_config(tmp_path), folder, folder, label_suffix='_label.tif')
     assert len(dataset) == 3
     assert not said
+
+
+@pytest.mark.parametrize('loader', ['LoadRasterFromFile', 'LoadImageFromFile'])
+def test_a_config_that_tests_on_nothing_keeps_pixels_without_data(tmp_path, loader):
+    write_pair(tmp_path)
+    image = np.full((16, 16, 3), 90, np.uint8)
+    image[:4] = 0
+    write_raster(tmp_path / 'city/a.tif', image, nodata=0, photometric='RGB')
+    config = run_config(tmp_path, test_dataloader=None, val_dataloader=None)
+    pack = 'PackRasterInputs' if loader == 'LoadRasterFromFile' else 'PackSegInputs'
+    config.train_dataloader.dataset.target.pipeline = [{'type': loader}, {'type': pack}]
+    dataset = image_folder.folder_dataset(config, tmp_path / 'city', None, suffix='.tif')
+    sample = dataset[0]['data_samples']
+    assert ('nodata_map' in sample) == (loader == 'LoadRasterFromFile')
+    if 'nodata_map' in sample:
+        np.testing.assert_array_equal(sample.nodata_map.data[0].numpy(), (image == 0).all(-1))

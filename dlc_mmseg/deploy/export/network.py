@@ -13,7 +13,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from torch import Tensor
 
 from dlc_mmseg.deploy.class_descriptions import described_classes
-from dlc_mmseg.deploy.noise.predicting import load_model
+from dlc_mmseg.deploy.noise.predicting import load_model, model_settings
 from dlc_mmseg.models.segmentors.wrapping import WrappingSegmentor
 
 _SYNCHRONISED = ('SyncBN', 'MMSyncBN', 'naiveSyncBN')
@@ -55,8 +55,8 @@ def predicting_network(config: Config, checkpoint: str | Path) -> Network:
         UserError: If the checkpoint is missing, damaged, unsafe, or does not fit the config.
     """
     model = load_model(config, checkpoint)
-    settings = dict(config.model.to_dict() if hasattr(config.model, 'to_dict') else config.model)
-    preprocessor = dict(settings.pop('data_preprocessor', None) or config.get('data_preprocessor') or {})
+    settings = Config({'model': model_settings(config)}).to_dict()['model']  # types of pure-Python configs by name
+    preprocessor = dict(settings.pop('data_preprocessor', None) or {})
     segmentor, role = model, 'model'
     if isinstance(model, WrappingSegmentor):
         segmentor, role, settings = model.inference_network, model.predict_with, settings['segmentor']

@@ -10,11 +10,12 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TRANSFORMS
 
 from dlc_mmseg.checks.folder_contents import left_out_images
 from dlc_mmseg.datasets.label_loading import loads_labels
 from dlc_mmseg.datasets.nesting import changed_configs, leaf_configs, leaf_datasets, pair_config
+from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile
 from dlc_mmseg.errors import UserError
 
 _READING = {'test_mode': True, 'serialize_data': False}  # an empty list cannot be serialised
@@ -116,7 +117,8 @@ def _trained(config: Config, *, labelled: bool) -> dict[str, Any]:
         pipeline += filter(loads_labels, source.get('pipeline', []))
         target = {key: value for key, value in target.items() if key not in _LABELLING}
         target |= {key: source[key] for key in _LABELLING if key in source}
-    return {**target, 'pipeline': [*pipeline, {'type': 'PackSegInputs'}]}
+    pack = 'PackRasterInputs' if any(_loads_rasters(step) for step in pipeline) else 'PackSegInputs'
+    return {**target, 'pipeline': [*pipeline, {'type': pack}]}
 
 
 def _first(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -151,6 +153,11 @@ def _unlabelled(dataset: dict[str, Any]) -> dict[str, Any]:
 
 def _loads(step: Mapping[str, Any]) -> bool:
     return str(step['type']).rpartition('.')[2].startswith('Load')
+
+
+def _loads_rasters(step: Mapping[str, Any]) -> bool:
+    kind = TRANSFORMS.get(step['type']) if isinstance(step['type'], str) else step['type']
+    return isinstance(kind, type) and issubclass(kind, LoadRasterFromFile)
 
 
 def _built(dataset: dict[str, Any], name: str, remedy: str) -> Any:

@@ -34,11 +34,26 @@ class Prediction(NamedTuple):
     predicted: Tensor
 
 
+def model_settings(config: Config) -> dict[str, Any]:
+    """Config of a model, with the data preprocessor that MMEngine's Runner would give it.
+
+    Args:
+        config: A whole config, left as it is; a ``data_preprocessor`` may stand in the model or beside it.
+
+    Returns:
+        The model's config, whose values are those of the whole one.
+    """
+    settings = dict(config.model)
+    if config.get('data_preprocessor') is not None:
+        settings.setdefault('data_preprocessor', config.data_preprocessor)
+    return settings
+
+
 def load_model(config: Config, checkpoint: str | Path, device: str = 'cpu') -> BaseSegmentor:
     """Build a config's model and load a checkpoint into it, without fetching initial weights.
 
     Args:
-        config: The config; its model's ``data_preprocessor`` comes with it.
+        config: The config; see `model_settings`.
         checkpoint: Checkpoint of this model, or of the plain segmentor it wraps.
         device: Torch device.
 
@@ -50,7 +65,7 @@ def load_model(config: Config, checkpoint: str | Path, device: str = 'cpu') -> B
     """
     init_default_scope('mmseg')
     try:
-        model: BaseSegmentor = MODELS.build(config.model)
+        model: BaseSegmentor = MODELS.build(model_settings(config))
     except Exception as error:  # anything that a part of a model may raise on its arguments
         reason = ' '.join(str(error).split())[:300]
         remedy = 'give the config that the checkpoint was trained with, or correct it'

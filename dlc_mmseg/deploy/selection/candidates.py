@@ -12,6 +12,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from dlc_mmseg.deploy.noise.predicting import model_settings
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.models.segmentors.loading import keep_whole_state
@@ -71,8 +72,9 @@ def load_candidates(config: Config, checkpoint: Path, networks: Networks, device
 def _network(config: Config, state: Mapping[str, Tensor], checkpoint: Path, device: str) -> EncoderDecoder:
     """The segmentor inside the config's model, alone."""
     init_default_scope(config.get('default_scope') or 'mmseg')
-    settings: dict[str, Any] = dict(config.model.get('segmentor') or config.model)
-    settings.setdefault('data_preprocessor', config.model.get('data_preprocessor') or config.get('data_preprocessor'))
+    whole = model_settings(config)
+    settings: dict[str, Any] = dict(whole.get('segmentor') or whole)
+    settings.setdefault('data_preprocessor', whole.get('data_preprocessor'))
     network: EncoderDecoder = MODELS.build(settings)
     keep_whole_state(network)
     slide_linearly(network)
