@@ -22,7 +22,8 @@ _TILE = 512
 _EPILOG = """OUT decides the form:
   a folder         model.py and model.pth: a plain MMSegmentation config and checkpoint for init_model and
                    MMSegInferencer, without teacher, optimizer and T. This package is not needed to run them,
-                   unless the network is one of its own (HRDA, DAFormer head), which is then said.
+                   unless the network (HRDA, DAFormer head) or the loading of images (LoadRasterFromFile) is of its
+                   own, which is then said.
   a name in .onnx  one ONNX file for images of one size, checked with ONNX Runtime; needs the extra [onnx]
 
 examples:

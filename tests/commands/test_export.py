@@ -134,6 +134,30 @@ def test_parts_of_this_package_are_told_and_imported(tmp_path, capsys):
     assert written.custom_imports.imports == ['dlc_mmseg']
 
 
+def test_rasters_are_loaded_as_they_were(tmp_path, capsys):
+    config, checkpoint, _ = trained(tmp_path)
+    content = Config.fromfile(config)
+    content.test_dataloader.dataset.pipeline = [{'type': 'LoadRasterFromFile'}, {'type': 'PackRasterInputs'}]
+    content.dump(str(config))
+    assert export(config, checkpoint, tmp_path / 'shipped') == 0
+    written = Config.fromfile(tmp_path / 'shipped' / 'model.py')
+    assert [step['type'] for step in written.test_pipeline] == ['LoadRasterFromFile', 'PackRasterInputs']
+    assert written.model.data_preprocessor.type == 'PairedDomainDataPreprocessor'  # which knows pixels without data
+    assert 'needs dlc_mmseg where it runs' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_a_softmax_is_put_in_only_where_the_head_was_trained_with_one(tmp_path, capsys, channels):
+    pytest.importorskip('onnxscript', reason='the extra [onnx] is not installed')
+    loss = {'type': 'CrossEntropyLoss', 'use_sigmoid': True}
+    classes = {'num_classes': max(channels, 2), 'out_channels': channels, 'threshold': 0.5}
+    head = toy.head(in_channels=64, in_index=3, loss_decode=loss, **classes)
+    model = {**RESNET, 'decode_head': head, 'auxiliary_head': None, 'data_preprocessor': toy.preprocessor()}
+    config, checkpoint, _ = trained(tmp_path, model)
+    assert export(config, checkpoint, tmp_path / 'm.onnx', '--tile-size', 32, '--softmax') == 2
+    assert '--softmax: the head gives scores of sigmoids' in capsys.readouterr().err
+
+
 def test_a_plain_segmentor_is_exported_too(tmp_path, capsys):
     model = {**RESNET, 'data_preprocessor': {'type': 'SegDataPreProcessor', 'mean': [1.0] * 3, 'std': [2.0] * 3}}
     config, checkpoint, _ = trained(tmp_path, model)

@@ -20,10 +20,16 @@ from torch import Tensor, nn
 from dlc_mmseg.deploy.export.network import Network, image_logits
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.atomic_writing import write_atomically
+from dlc_mmseg.models.stored_scores import stored_scores
 
 _REQUIRED = ('onnx', 'onnxscript', 'onnxruntime')
 _SCALE = 255.0  # Deepness divides pixel values by it before it subtracts the mean
 _TOLERANCE = 1e-4
+_OTHER_SCORES = {
+    'sigmoid': 'scores of sigmoids',
+    'masks': 'sums over the masks of mask classification',
+    'unknown': 'scores of an unknown kind',
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +102,17 @@ def export_onnx(network: Network, path: Path, options: OnnxOptions) -> float:
         The largest difference between ONNX Runtime's and PyTorch's output on the random image.
 
     Raises:
-        UserError: If onnx, onnxscript or onnxruntime is missing, the network has an operation that ONNX lacks, the
-            outputs differ by more than 1e-4 of their range, or the file cannot be written.
+        UserError: If onnx, onnxscript or onnxruntime is missing, a softmax is asked for where the head gives other
+            scores, the network has an operation that ONNX lacks, the outputs differ by more than 1e-4 of their range,
+            or the file cannot be written.
     """
     missing = [name for name in _REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(path, f'ONNX export needs {", ".join(missing)}', 'pip install "dlc-mmseg[onnx]"')
+    other = _OTHER_SCORES.get(stored_scores(network.segmentor))
+    if options.softmax and other is not None:
+        what = f'the head gives {other}, of which a softmax makes no probabilities'
+        raise UserError('--softmax', what, 'leave it out: the file then gives these scores')
     module = OnnxNetwork(network, options).eval()
     image = _random_image(network, options)
     with torch.no_grad():

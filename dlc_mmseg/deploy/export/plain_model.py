@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmseg.registry import MODELS, TRANSFORMS
 from torch import Tensor
 
+from dlc_mmseg.datasets.label_loading import loads_labels
+from dlc_mmseg.datasets.raster_loading import LoadRasterFromFile
 from dlc_mmseg.deploy.export.network import Network, as_built, image_logits
 from dlc_mmseg.deploy.legacy.checkpoint_files import write_checkpoint
 from dlc_mmseg.errors import UserError
@@ -74,8 +76,9 @@ def export_plain(network: Network, pipeline: list[dict[str, Any]], folder: Path)
 
 def _config(network: Network, pipeline: list[dict[str, Any]]) -> dict[str, Any]:
     """A whole config, with what MMSegmentation's inference asks for."""
-    model = {**network.config, 'data_preprocessor': _preprocessor(network.preprocessor), 'auxiliary_head': None}
-    steps = [_step(step) for step in pipeline if 'Annotations' not in str(step.get('type'))]
+    steps = [as_built(step) for step in pipeline if not loads_labels(step)]
+    preprocessor = _preprocessor(network.preprocessor, marks_nodata=any(map(_marks_nodata, steps)))
+    model = {**network.config, 'data_preprocessor': preprocessor, 'auxiliary_head': None}
     dataset = {
         'type': 'BaseSegDataset',
         'metainfo': {'classes': network.classes, 'palette': network.palette},
@@ -98,19 +101,17 @@ def _config(network: Network, pipeline: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _preprocessor(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """MMSegmentation's own preprocessor where it can do the same: it knows one or three channels."""
+def _preprocessor(settings: Mapping[str, Any], *, marks_nodata: bool) -> dict[str, Any]:
+    """MMSegmentation's own preprocessor where it can do the same: one or three channels, data in every pixel."""
     mean = settings.get('mean') or ()
-    if settings.get('type') != 'PairedDomainDataPreprocessor' or len(mean) not in (1, 3):
+    if settings.get('type') != 'PairedDomainDataPreprocessor' or len(mean) not in (1, 3) or marks_nodata:
         return dict(settings)
     return {**settings, 'type': 'SegDataPreProcessor'}
 
 
-def _step(step: Mapping[str, Any]) -> dict[str, Any]:
-    """A step of the pipeline; the raster loader without options gives what MMSegmentation's gives for 8-bit RGB."""
-    if step.get('type') == 'LoadRasterFromFile' and set(step) == {'type'}:
-        return {'type': 'LoadImageFromFile'}
-    return as_built(step)
+def _marks_nodata(step: Mapping[str, Any]) -> bool:
+    kind = TRANSFORMS.get(str(step.get('type')))
+    return isinstance(kind, type) and issubclass(kind, LoadRasterFromFile)
 
 
 def _own_types(value: Any) -> Iterator[str]:

@@ -124,7 +124,8 @@ def smallest_area(path: Path) -> float | None:
         import pyogrio.errors
 
         try:
-            text = (pyogrio.read_info(path)['layer_metadata'] or {}).get(_MIN_AREA, '')
+            info = pyogrio.read_info(path)  # type: ignore[no-untyped-call]
+            text = (info['layer_metadata'] or {}).get(_MIN_AREA, '')
         except pyogrio.errors.DataSourceError:
             return None
     else:
