@@ -70,7 +70,7 @@ def convert_rasters(
     with the same arguments continues.
 
     Args:
-        pairs: Images and label rasters, with different names.
+        pairs: Images and label rasters.
         folder: Where the tiles come to lie: images in ``img``, class indices (255: no class) in ``lbl``.
         cutting: How they are cut.
         clip_size: Side of the tiles in pixels.
@@ -81,9 +81,11 @@ def convert_rasters(
         The folder, and how many tiles it holds and lacks.
 
     Raises:
-        UserError: If input or output is faulty, the folder was made otherwise, or no tile remains.
+        UserError: If input or output is faulty, two images have one name, the folder was made otherwise, or no tile
+            remains.
     """
     stride = stride_size or clip_size
+    _check_names(pairs)
     strips = {unit: entry for pair in pairs for unit, entry in _strips(pair, cutting.factor, clip_size, stride).items()}
     sources = {
         unit: TileSource('', raw_file(pair.image), _labels_of(pair, cutting)) for unit, (pair, _) in strips.items()
@@ -103,6 +105,15 @@ def convert_rasters(
     if not found.tiles:
         raise UserError(folder, f'no tile remains ({found.line()})', 'check that labels and images lie on one another')
     return found
+
+
+def _check_names(pairs: Sequence[RasterPair]) -> None:
+    """Refuse images whose tiles would overwrite each other; disks that ignore case count."""
+    first: dict[str, Path] = {}
+    for pair in pairs:
+        other = first.setdefault(pair.name.casefold(), pair.image)
+        if other != pair.image:
+            raise UserError(pair.image, f'would give tiles of the same names as {other}', 'rename one of them')
 
 
 def _strips(pair: RasterPair, factor: float, clip: int, stride: int) -> dict[str, tuple[RasterPair, dict[str, Box]]]:

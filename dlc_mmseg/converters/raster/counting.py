@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dlc_mmseg.converters.raster.label_coding import MOST_CODES, Colour, LabelCounts
 from dlc_mmseg.converters.raster.label_names import stored_names, stored_palette
-from dlc_mmseg.converters.raster.raster_labels import NO_LABEL, codes_of
+from dlc_mmseg.converters.raster.raster_labels import LARGEST_CODE, NO_LABEL, codes_of
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.rasters import import_rasterio, open_raster
 from dlc_mmseg.files.statistics_file import count_labels
@@ -30,7 +33,8 @@ def count_codes(paths: Sequence[Path], where: str) -> LabelCounts:
         What they hold. Counting stops early once there are far too many codes for classes.
 
     Raises:
-        UserError: If one cannot be read, can be no label, or some hold values and others colours.
+        UserError: If one cannot be read, can be no label, holds values that are too large for codes, or some hold
+            values and others colours.
     """
     pixels: Counter[int] = Counter()
     palette: dict[int, Colour] = {}
@@ -60,6 +64,17 @@ def _strips(file: Any) -> Iterator[dict[int, int]]:
     window = import_rasterio(file.name).windows.Window
     for top in range(0, file.height, _ROWS):
         strip = file.read(window=window(0, top, file.width, min(_ROWS, file.height - top)))
+        _check_size(strip, file)
         counts = count_labels(codes_of(strip, file.name))
         counts.pop(NO_LABEL, None)
         yield counts
+
+
+def _check_size(strip: NDArray[Any], file: Any) -> None:
+    """Refuse values that no code can have, which would be dropped; the file's nodata value may be one."""
+    if len(strip) > 2 or strip.dtype.kind not in 'iuf':
+        return  # colours
+    large = (strip[0] > LARGEST_CODE) & (strip[0] != file.nodata) & np.isfinite(strip[0])
+    if large.any():
+        what = f'holds {strip[0][large][0]:.0f}, codes go up to {LARGEST_CODE}'
+        raise UserError(file.name, what, 'write smaller numbers for classes, and declare other values as nodata')

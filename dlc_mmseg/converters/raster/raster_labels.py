@@ -14,6 +14,7 @@ from dlc_mmseg.windows import Box
 
 NO_LABEL = -1
 """Code where a label raster does not reach."""
+LARGEST_CODE = 65535
 _SAME = 0.01
 """Part of a pixel by which two grids may differ and still be the same."""
 _MARGIN = 2
@@ -27,7 +28,8 @@ def codes_of(stored: NDArray[Any], where: object) -> NDArray[np.int32]:
         where: The file, for messages.
 
     Returns:
-        Values, or colours as ``65536 red + 256 green + blue``, (H, W); -1 where alpha is 0.
+        Values, or colours as ``65536 red + 256 green + blue``, (H, W); -1 where alpha is 0, or a value is none of
+        ``0..LARGEST_CODE``.
 
     Raises:
         UserError: If the bands can be no labels.
@@ -47,7 +49,7 @@ def codes_of(stored: NDArray[Any], where: object) -> NDArray[np.int32]:
     elif first.dtype.kind not in 'iu':
         raise UserError(where, f'holds {first.dtype} values: no labels', 'give whole numbers, one per class')
     if bands <= 2:
-        inside = (first >= 0) & (first <= 65535)
+        inside = (first >= 0) & (first <= LARGEST_CODE)
         codes = np.where(inside, first, NO_LABEL).astype(np.int32)
     else:
         red, green, blue = (band.astype(np.int32) for band in stored[:3])

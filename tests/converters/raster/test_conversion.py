@@ -262,3 +262,30 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path, monkeypatch, random, cap
     assert convert('--dataset_path', 'a.tif', '--pixel_size', '1') == 2
     assert 'was made with other settings (factor differ)' in capsys.readouterr().err
     assert json.loads(Path('out/conversion.json').read_text())['counts'] == {'tiles': 4}
+
+
+@pytest.mark.parametrize('declared', [True, False])
+def test_codes_that_are_too_large_are_refused_but_for_nodata(tmp_path, monkeypatch, random, capsys, declared):
+    monkeypatch.chdir(tmp_path)
+    write_raster(tmp_path / 'a.tif', random.integers(1, 200, (*SIZE, 3)).astype('uint8'), crs=UTM, transform=PLACE)
+    labels = random.integers(0, 3, SIZE).astype('int32')
+    labels[:5] = 111_000
+    nodata = {'nodata': 111_000} if declared else {}
+    write_raster(tmp_path / 'b.tif', labels, crs=UTM, transform=PLACE, **nodata)
+    assert convert('--dataset_path', 'a.tif', '--labels', 'b.tif') == (0 if declared else 2)
+    if declared:
+        assert (put_together('out/lbl', SIZE)[..., 0] == np.where(labels == 111_000, 255, labels)).all()
+    else:
+        assert 'b.tif: holds 111000' in capsys.readouterr().err
+
+
+def test_images_whose_tiles_would_share_names_are_refused(tmp_path, monkeypatch, random, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ('rasters/a.tif', 'rasters/a.png.tif', 'rasters/north/b.tif', 'rasters/north_b.tif'):
+        write_raster(tmp_path / name, random.integers(1, 200, (*SIZE, 3)).astype('uint8'))
+    assert convert('--dataset_path', 'rasters') == 2
+    error = capsys.readouterr().err
+    assert 'north/b.tif' in error
+    assert 'north_b.tif' in error
+    (tmp_path / 'rasters/north_b.tif').unlink()
+    assert convert('--dataset_path', 'rasters') == 0
