@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
@@ -12,8 +12,20 @@ from torch import Tensor, nn
 from dlc_mmseg.errors import UserError
 
 
+class BackbonePass(NamedTuple):
+    """One call of a backbone.
+
+    Attributes:
+        images: What it was given, shape (B, C, H, W): images as the segmentor scales and pads them.
+        features: What it returned, each (B, D_i, h_i, w_i), shallow to deep.
+    """
+
+    images: Tensor
+    features: tuple[Tensor, ...]
+
+
 @contextmanager
-def recorded_features(segmentor: EncoderDecoder) -> Iterator[list[tuple[Tensor, ...]]]:
+def recorded_features(segmentor: EncoderDecoder) -> Iterator[list[BackbonePass]]:
     """Record what the backbone says of whole images, the features of `extract_feat`.
 
     A segmentor may call its backbone more often (HRDA does for its detail crops): what it calls outside
@@ -23,18 +35,19 @@ def recorded_features(segmentor: EncoderDecoder) -> Iterator[list[tuple[Tensor, 
         segmentor: The segmentor to listen to.
 
     Yields:
-        A list that is empty before the first `extract_feat` and holds the backbone's outputs, one tuple of tensors,
-        after it.
+        A list that is empty before the first `extract_feat` and holds its call of the backbone after it.
 
     Raises:
         RuntimeError: If the segmentor did not extract features within the context.
     """
-    outputs: list[tuple[Tensor, ...]] = []
+    passes: list[BackbonePass] = []
     overridden, extract_feat = vars(segmentor).get('extract_feat'), segmentor.extract_feat
 
-    def record(_module: nn.Module, _inputs: object, output: Tensor | list[Tensor] | tuple[Tensor, ...]) -> None:
-        if not outputs:
-            outputs.append((output,) if isinstance(output, Tensor) else tuple(output))
+    def record(
+        _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | list[Tensor] | tuple[Tensor, ...]
+    ) -> None:
+        if not passes:
+            passes.append(BackbonePass(inputs[0], (output,) if isinstance(output, Tensor) else tuple(output)))
 
     def listening(inputs: Tensor) -> Any:
         handle = segmentor.backbone.register_forward_hook(record)
@@ -45,12 +58,12 @@ def recorded_features(segmentor: EncoderDecoder) -> Iterator[list[tuple[Tensor, 
 
     segmentor.extract_feat = listening  # type: ignore[method-assign]
     try:
-        yield outputs
+        yield passes
     finally:
         del segmentor.extract_feat
         if overridden is not None:
             segmentor.extract_feat = overridden  # type: ignore[method-assign]
-    if not outputs:
+    if not passes:
         raise RuntimeError(f'{type(segmentor).__name__} predicts without calling its backbone in extract_feat')
 
 

@@ -22,7 +22,6 @@ class FeatureDistance(nn.Module):
         classes: Indices of the classes whose pixels count.
         loss_weight: Weight of the loss.
         min_ratio: Share of a feature cell's pixels, in (0, 1], that one class must hold for the cell to count.
-        ignore_index: Label that is no class.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -36,7 +35,6 @@ class FeatureDistance(nn.Module):
         classes: Sequence[int],
         loss_weight: float = 0.005,
         min_ratio: float = 0.75,
-        ignore_index: int = 255,
     ) -> None:
         super().__init__()
         if not classes or min(classes) < 0:
@@ -48,7 +46,6 @@ class FeatureDistance(nn.Module):
         self.classes = tuple(int(index) for index in classes)
         self.loss_weight = loss_weight
         self.min_ratio = min_ratio
-        self.ignore_index = ignore_index
 
     def start_from(self, backbone: nn.Module) -> None:
         """Freeze a copy of a backbone as the reference."""
@@ -64,9 +61,10 @@ class FeatureDistance(nn.Module):
         """Weighted distance on a labelled batch.
 
         Args:
-            images: Normalised images, shape (B, C, H, W).
-            features: The student's deepest features of these images, shape (B, D, h, w).
-            labels: Labels, shape (B, H, W).
+            images: What the student's backbone saw of the normalised images, shape (B, C, H', W').
+            features: The student's deepest features of them, shape (B, D, h, w).
+            labels: Labels of the same area, shape (B, H, W); those that are not listed, ignored ones among them, do
+                not count.
 
         Returns:
             Scalar; exactly 0 if no cell belongs to a listed class.

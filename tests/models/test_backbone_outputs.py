@@ -37,7 +37,8 @@ def test_features_are_those_of_whole_images_whatever_comes_first(kind):
         assert outputs == []
         segmentor.encode_decode(IMAGES, METAS)
         segmentor.encode_decode(torch.zeros_like(IMAGES), METAS)
-    (features,) = outputs
+    ((images, features),) = outputs
+    torch.testing.assert_close(images, IMAGES)
     for ours, expected in zip(features, segmentor.backbone(IMAGES), strict=True):
         torch.testing.assert_close(ours, expected)
     segmentor.encode_decode(IMAGES, METAS)
@@ -49,7 +50,7 @@ def test_a_backbone_with_one_output():
     segmentor.backbone.forward = segmentor.backbone.first.forward
     with recorded_features(segmentor) as outputs:
         segmentor.extract_feat(IMAGES)
-    assert [tensor.shape for tensor in outputs[0]] == [(1, 8, 8, 12)]
+    assert [tensor.shape for tensor in outputs[0].features] == [(1, 8, 8, 12)]
 
 
 def test_nothing_stays_after_an_error():
@@ -75,7 +76,7 @@ def test_the_gradient_is_kept():
     segmentor = make()
     with recorded_features(segmentor) as outputs:
         segmentor.encode_decode(IMAGES, METAS)
-    outputs[0][0].sum().backward()
+    outputs[0].features[0].sum().backward()
     assert all(parameter.grad is not None for parameter in segmentor.backbone.first.parameters())
 
 

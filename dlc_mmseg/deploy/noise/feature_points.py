@@ -78,10 +78,12 @@ def segment_with_points(
     points: list[FeaturePoints] = []
     for box in _windows(network, size):
         rows, columns = box.slices
-        with recorded_features(network) as features:
+        with recorded_features(network) as passes:
             for _, logits in window_logits(network, [(box, inputs[:, :, rows, columns])], [sample.metainfo]):
                 canvas.add(logits, box)
-        points = [smallest([*points, _draw(_level(features[0], feature_level), box, free, generator)], num_points)]
+        points = [
+            smallest([*points, _draw(_level(passes[0].features, feature_level), box, free, generator)], num_points)
+        ]
         free[rows, columns] = False
     network.postprocess_result(canvas.take(size[0]), [sample])
     return sample, labelled(points[0], sample, content)

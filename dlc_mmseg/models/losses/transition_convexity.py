@@ -17,23 +17,16 @@ class TransitionConvexityLoss(nn.Module):
 
     Args:
         loss_weight: Factor on the result, >= 0 (DLC: 0.1).
-        loss_name: Name in the log.
 
     Raises:
         ValueError: If ``loss_weight`` is negative.
     """
 
-    def __init__(self, *, loss_weight: float = 1.0, loss_name: str = 'loss_convexity') -> None:
+    def __init__(self, *, loss_weight: float = 1.0) -> None:
         super().__init__()
         if loss_weight < 0:
             raise ValueError(f'loss_weight is {loss_weight}: choose a number >= 0')
         self.loss_weight = loss_weight
-        self._loss_name = loss_name
-
-    @property
-    def loss_name(self) -> str:
-        """Name of the loss in the log."""
-        return self._loss_name
 
     def forward(self, transition: Tensor) -> Tensor:
         """Weighted negative distance.

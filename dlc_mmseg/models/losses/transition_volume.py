@@ -20,13 +20,12 @@ class TransitionVolumeLoss(nn.Module):
     Args:
         loss_weight: Factor on the result, >= 0 (DLC: 0.1).
         ridge: See `dlc_mmseg.functional.log_volume`, >= 0 (published: 0).
-        loss_name: Name in the log.
 
     Raises:
         ValueError: If ``loss_weight`` or ``ridge`` is negative.
     """
 
-    def __init__(self, *, loss_weight: float = 1.0, ridge: float = 0.0, loss_name: str = 'loss_volume') -> None:
+    def __init__(self, *, loss_weight: float = 1.0, ridge: float = 0.0) -> None:
         super().__init__()
         if loss_weight < 0:
             raise ValueError(f'loss_weight is {loss_weight}: choose a number >= 0')
@@ -34,12 +33,6 @@ class TransitionVolumeLoss(nn.Module):
             raise ValueError(f'ridge is {ridge}: choose a number >= 0')
         self.loss_weight = loss_weight
         self.ridge = ridge
-        self._loss_name = loss_name
-
-    @property
-    def loss_name(self) -> str:
-        """Name of the loss in the log."""
-        return self._loss_name
 
     def forward(self, transition: Tensor) -> Tensor:
         """Weighted logarithm of the volume.

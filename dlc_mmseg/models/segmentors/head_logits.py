@@ -10,6 +10,7 @@ from mmseg.models.segmentors import CascadeEncoderDecoder, EncoderDecoder
 from torch import Tensor, nn
 
 from dlc_mmseg.functional.windows import Box
+from dlc_mmseg.models.decode_heads.hrda_head import HRDAHead
 
 
 class HeadLogits(NamedTuple):
@@ -97,9 +98,12 @@ def check_segmentor(segmentor: nn.Module) -> int:
     if not isinstance(segmentor, EncoderDecoder):
         raise ValueError(f'segmentor: {name} is no EncoderDecoder; wrap an EncoderDecoder or a subclass of it')
     num_classes = int(segmentor.num_classes)
-    if isinstance(segmentor, ProvidesTrainingLogits) and num_classes >= 2:
+    if isinstance(segmentor.decode_head, HRDAHead):
+        heads = _named_heads(segmentor.decode_head.head, 'decode_head.head')
+    elif isinstance(segmentor, ProvidesTrainingLogits) and num_classes >= 2:
         return num_classes
-    heads = _named_heads(segmentor.decode_head, 'decode_head')
+    else:
+        heads = _named_heads(segmentor.decode_head, 'decode_head')
     if segmentor.with_auxiliary_head:
         heads += _named_heads(segmentor.get_submodule('auxiliary_head'), 'auxiliary_head')
     for head_name, head in heads:

@@ -156,7 +156,7 @@ class HRDAEncoderDecoder(EncoderDecoder):
         images, size = self._padded(inputs), inputs.shape[-2:]
         frame = (int(images.shape[-2]), int(images.shape[-1]))
         if box is None:
-            box = random_box(frame, self.crop_size, divisible_by=self.offset_divisor)
+            box = random_box(self._shown(size, frame), self.crop_size, divisible_by=self.offset_divisor)
         if not (0 <= box.top < box.bottom <= frame[0] and 0 <= box.left < box.right <= frame[1]):
             raise ValueError(f'box {tuple(box)} does not lie in the image of {tuple(size)} pixels')
         context = self.decode_head.view_context(self.extract_feat(inputs))
@@ -241,6 +241,15 @@ class HRDAEncoderDecoder(EncoderDecoder):
         divisor = self.offset_divisor
         bottom, right = (-(-max(side, self.min_size) // divisor) * divisor - side for side in (height, width))
         return F.pad(images, (0, right, 0, bottom), mode='replicate') if bottom or right else images
+
+    def _shown(self, size: Sequence[int], frame: tuple[int, int]) -> tuple[int, int]:
+        """Height and width within which a crop, wherever it lies, shows a part of the image; padding lies beyond."""
+        divisor = self.offset_divisor
+        height, width = (
+            max(-(-side // divisor) * divisor, min(crop, whole))
+            for side, crop, whole in zip(size, self.crop_size, frame, strict=True)
+        )
+        return height, width
 
     def _resize(self, maps: Tensor, size: Sequence[int]) -> Tensor:
         return F.interpolate(maps, tuple(size), mode='bilinear', align_corners=self.align_corners)

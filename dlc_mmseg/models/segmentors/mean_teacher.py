@@ -117,6 +117,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         self.strong_augmentation = _build(strong_augmentation)
         self.feature_distance = _build(feature_distance)
         if self.feature_distance is not None:
+            _check_classes(self.feature_distance.classes, self.num_classes)
             self.feature_distance.start_from(self.student.backbone)
         self.target_loss = MODELS.build(target_loss or {'type': 'ForwardCorrectedCrossEntropyLoss'})
         self.warmup_iterations = warmup_iterations
@@ -150,11 +151,12 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
 
     def source_branch(self, images: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Supervised losses of the source batch, with the segmentor's own heads and losses."""
-        with recorded_features(self.student) as features:
+        with recorded_features(self.student) as passes:
             losses = dict(self.student.loss(images, data_samples))
         if self.feature_distance is not None:
             labels = stacked_labels(data_samples)
-            losses['loss_feature_distance'] = self.feature_distance(images, features[0][-1], labels)
+            seen = passes[0]
+            losses['loss_feature_distance'] = self.feature_distance(seen.images, seen.features[-1], labels)
         return dict(add_prefix(losses, 'source'))
 
     def target_branches(
@@ -260,7 +262,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         weights = None
         if update_statistics:
             weights = statistics.pixel_weights(self.teacher, self.student, predict, valid)
-        with statistics.labelling(self.teacher, self.student, weights), recorded_features(self.teacher) as features:
+        with statistics.labelling(self.teacher, self.student, weights), recorded_features(self.teacher) as passes:
             logits = predict()
         pseudo = pseudo_labels(
             logits,
@@ -269,7 +271,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             per_image=self.quality_weight == 'image',
             valid=valid,
         )
-        return TeacherOutput(pseudo, logits, features[0], valid)
+        return TeacherOutput(pseudo, logits, passes[0].features, valid)
 
     def _augmented(self, images: Tensor) -> Tensor:
         if self.strong_augmentation is None:
@@ -283,6 +285,14 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         self.teacher.load_state_dict(self.student.state_dict())
         if self.feature_distance is not None:
             self.feature_distance.start_from(self.student.backbone)
+
+
+def _check_classes(classes: tuple[int, ...], num_classes: int) -> None:
+    unknown = [index for index in classes if index >= num_classes]
+    if unknown:
+        raise ValueError(
+            f'feature_distance.classes has {unknown}: the segmentor has {num_classes} classes, 0 to {num_classes - 1}'
+        )
 
 
 def _build(config: dict[str, Any] | None) -> Any:

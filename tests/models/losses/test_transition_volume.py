@@ -15,7 +15,6 @@ def test_value_is_the_weighted_log_determinant():
     loss = MODELS.build({'type': 'TransitionVolumeLoss', 'loss_weight': 0.1})
     transition = torch.tensor([[0.8, 0.2], [0.3, 0.7]])
     assert loss(transition).item() == pytest.approx(0.1 * math.log(0.5), rel=1e-5)
-    assert loss.loss_name == 'loss_volume'
 
 
 def test_descent_shrinks_the_volume_and_stops_at_singular():

@@ -16,20 +16,21 @@ from parity import legacy_tensor
 
 from dlc_mmseg.deploy.legacy.conversion import convert_state_dict
 from dlc_mmseg.functional.windows import Box
+from dlc_mmseg.models.backbone_outputs import recorded_features
 from dlc_mmseg.models.segmentors import HRDAEncoderDecoder
 from dlc_mmseg.models.segmentors.head_logits import check_segmentor, training_logits
 
 CLASSES = 5
 CROP = (64, 64)
+SIZES = {'in_channels': [8 * factor for factor in legacy.WIDTHS], 'channels': 8, 'embed_dims': 8, 'dropout_ratio': 0.0}
+HEAD = {'type': 'DAFormerHead', 'num_classes': CLASSES, **SIZES}
+FEATURE_DISTANCE = {'type': 'FeatureDistance', 'classes': [0, 1]}
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    widths = [8 * factor for factor in legacy.WIDTHS]
-    sizes = {'in_channels': widths, 'channels': 8, 'embed_dims': 8, 'dropout_ratio': 0.0}
-    head = {'type': 'DAFormerHead', 'num_classes': CLASSES, **sizes}
-    attention = {**head, 'fusion': 'conv'}
+    attention = {**HEAD, 'fusion': 'conv'}
     backbone = {'type': 'LegacyMixVisionTransformer', 'embed_dims': 8, 'num_layers': (1, 1, 1, 1)}
-    decode_head = {'type': 'HRDAHead', 'head': head, 'scale_attention': attention}
+    decode_head = {'type': 'HRDAHead', 'head': HEAD, 'scale_attention': attention}
     network = {'type': 'HRDAEncoderDecoder', 'backbone': backbone, 'decode_head': decode_head}
     return ConfigDict({**network, 'crop_size': CROP, 'test_cfg': {'mode': 'whole'}, **changes})
 
@@ -161,6 +162,15 @@ def test_any_size_at_test_and_in_training(size: tuple[int, int]) -> None:
     assert all(value.isfinite() for value in losses.values())
 
 
+def test_a_crop_of_a_small_image_shows_the_image() -> None:
+    model, inputs = make(crop_size=(32, 32)), image(17, 9)
+    for seed in range(8):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            detail = model.training_logits(inputs)[1]
+        assert detail.resized((17, 9)).shape == (2, CLASSES, 17, 9)
+
+
 def _rest(side: int) -> int:
     return max(64, (side + 7) // 8 * 8) - side
 
@@ -282,6 +292,35 @@ def test_the_adaptation_segmentors_accept_it() -> None:
     model = make()
     assert check_segmentor(model) == CLASSES
     assert [head.name for head in training_logits(model, image())] == ['decode', 'detail']
+
+
+@pytest.mark.parametrize(
+    ('changes', 'reason'),
+    [
+        ({'loss_decode': {'type': 'CrossEntropyLoss', 'use_sigmoid': True}}, 'sigmoid'),
+        ({'num_classes': 1}, '1 output channels for 1 classes'),
+    ],
+)
+def test_its_head_is_looked_at_like_any_other(changes: dict[str, Any], reason: str) -> None:
+    settings = config()
+    settings['decode_head'] = {'type': 'HRDAHead', 'head': {**HEAD, **changes}, 'fixed_attention': 0.5}
+    with pytest.raises(ValueError, match=rf'segmentor\.decode_head\.head: DAFormerHead .*({reason})'):
+        check_segmentor(MODELS.build(settings))
+
+
+def test_the_feature_distance_compares_at_the_scale_of_the_context() -> None:
+    model = make()
+    distance = MODELS.build({'type': 'FeatureDistance', 'classes': list(range(CLASSES)), 'loss_weight': 1.0})
+    distance.start_from(model.backbone)
+    inputs, labels = image(), torch.zeros(2, 96, 128, dtype=torch.long)
+    with recorded_features(model) as passes:
+        model.loss(inputs, samples())
+    assert distance(passes[0].images, passes[0].features[-1], labels).item() < 1e-5
+    adapted = MODELS.build(
+        {'type': 'MeanTeacherSegmentor', 'segmentor': config(), 'feature_distance': FEATURE_DISTANCE}
+    )
+    losses = adapted.source_branch(inputs, samples())
+    assert losses['source.loss_feature_distance'].isfinite()
 
 
 @pytest.mark.parametrize(

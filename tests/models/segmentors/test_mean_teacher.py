@@ -187,6 +187,7 @@ def test_checkpoint_carries_everything():
             },
             'class_mix or masked_consistency',
         ),
+        ({'feature_distance': {'type': 'FeatureDistance', 'classes': [0, 3]}}, r'\[3\].*3 classes, 0 to 2'),
     ],
 )
 def test_bad_arguments_are_refused(changes, message):
