@@ -1,9 +1,8 @@
 """DLC from Czech aerial photographs (labelled, 0.25 m) to satellite images of Dubai, with the network of the demo."""
 
-_base_ = '../../configs/dlc_demo.py'
+_base_ = './real_pair.py'
 
 data_root = '../shared/data/landcover5_mini'
-crop_size = (128, 128)
 metainfo = dict(
     classes=('building', 'road', 'land', 'vegetation', 'water'),
     palette=[[220, 40, 40], [120, 120, 120], [200, 170, 110], [40, 160, 60], [40, 90, 220]],
@@ -13,52 +12,24 @@ source_pipeline = [
     dict(type='LoadAnnotations'),
     # a house of Dubai has a quarter of the pixels' side of a Czech one
     dict(type='RandomResize', scale=(512, 512), ratio_range=(0.25, 0.75), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.9),
+    dict(type='RandomCrop', crop_size=_base_.crop_size, cat_max_ratio=0.9),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
     dict(type='PackSegInputs'),
 ]
-target_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomFlip', prob=0.5, direction='vertical'),
-    dict(type='PackSegInputs'),
-]
-source = dict(
-    _delete_=True,
-    type='BaseSegDataset',
-    metainfo=metainfo,
-    data_root=f'{data_root}/cz',
-    data_prefix=dict(img_path='img', seg_map_path='lbl'),
-    img_suffix='.jpg',
-    seg_map_suffix='.png',
-    pipeline=source_pipeline,
-)
+source = dict(metainfo=metainfo, data_root=f'{data_root}/cz', pipeline=source_pipeline)
 target = dict(
-    _delete_=True,
-    type='BaseSegDataset',
     metainfo=metainfo,
     data_root=f'{data_root}/dubai',
-    data_prefix=dict(img_path='img'),
-    img_suffix='.jpg',
     ann_file='{{fileDirname}}/dubai_train.txt',  # tiles 1, 3, 4 and 5
-    pipeline=target_pipeline,
 )
 train_dataloader = dict(dataset=dict(source=source, target=target))
 val_dataloader = dict(
-    batch_size=1,
     dataset=dict(
-        _delete_=True,
-        type='BaseSegDataset',
         metainfo=metainfo,
         data_root=f'{data_root}/dubai',
-        data_prefix=dict(img_path='img', seg_map_path='lbl'),
-        img_suffix='.jpg',
-        seg_map_suffix='.png',
         ann_file='{{fileDirname}}/dubai_val.txt',  # tiles 6, 7 and 8: other places
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')],
-    ),
+    )
 )
 test_dataloader = val_dataloader
 model = dict(segmentor=dict(decode_head=dict(num_classes=5)))
