@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from dlc_mmseg.engine.labelled_target import labelled_target
 from dlc_mmseg.engine.panels import Panel, draw_panels
 from dlc_mmseg.engine.pictures import colour_labels, grey_confidence, loaded_image
-from dlc_mmseg.engine.target_crops import TargetCrop, label_crop, target_crops
-from dlc_mmseg.models.branchwise_parallel import unwrapped
+from dlc_mmseg.engine.target_crop_hook import TargetCropHook
+from dlc_mmseg.engine.target_crops import TargetCrop, label_crop
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
 
 
 @HOOKS.register_module()
-class PseudoLabelHook(Hook):
+class PseudoLabelHook(TargetCropHook):
     """Draws target crops, their true labels where known, the teacher's pseudo-labels and its confidence.
 
     The crops are the same on every interval, so that the pictures show what training changes: of labelled images
@@ -40,8 +38,6 @@ class PseudoLabelHook(Hook):
         UserError: At the start of training, if ``labelled_target`` gives no labels.
     """
 
-    priority = 'LOW'
-
     def __init__(
         self,
         interval: int = 1000,
@@ -50,22 +46,15 @@ class PseudoLabelHook(Hook):
         num_images: int = 3,
         size: int = 512,
     ) -> None:
-        for name, value in (('interval', interval), ('num_images', num_images), ('size', size)):
-            if value < 1:
-                raise ValueError(f'{name} is {value}: give a number >= 1')
-        self.interval = interval
+        super().__init__(interval, num_images, size)
         self.labelled_target = labelled_target
-        self.num_images = num_images
-        self.size = size
-        self._crops: list[TargetCrop] = []
 
     def before_train(self, runner: Runner) -> None:
         """Choose the crops."""
         dataset = labelled_target(runner, self.labelled_target, type(self).__name__)
         if dataset is None:
             dataset = getattr(runner.train_dataloader.dataset, 'target', None)
-        drawn = is_main_process() and dataset is not None and isinstance(unwrapped(runner.model), MeanTeacherSegmentor)
-        self._crops = list(target_crops(dataset, self.num_images, self.size)) if drawn else []
+        self._choose_crops(runner, dataset)
 
     def after_train_iter(
         self,
@@ -75,10 +64,8 @@ class PseudoLabelHook(Hook):
         outputs: object = None,
     ) -> None:
         """Draw the crops when the interval is reached."""
-        model = unwrapped(runner.model)
-        if not self._crops or not isinstance(model, MeanTeacherSegmentor):
-            return
-        if not self.every_n_train_iters(runner, self.interval):
+        model = self._labelling_model(runner)
+        if model is None or not self.every_n_train_iters(runner, self.interval):
             return
         meta = runner.train_dataloader.dataset.metainfo
         rows = [_panels(crop, model, meta['palette']) for crop in self._crops]

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from dlc_mmseg.engine.target_crops import TargetCrop, label_crop, target_crops
+from dlc_mmseg.engine.target_crop_hook import TargetCropHook
+from dlc_mmseg.engine.target_crops import label_crop
 from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
 from dlc_mmseg.models.segmentors.mean_teacher import MeanTeacherSegmentor
@@ -21,7 +20,7 @@ _SAVED = 'self_training_watch'  # entry of checkpoints
 
 
 @HOOKS.register_module()
-class SelfTrainingWatchHook(Hook):
+class SelfTrainingWatchHook(TargetCropHook):
     """Says on an interval which classes the teacher predicts on the target, and warns when it narrows to one.
 
     The same crops of the target images that are trained on are labelled every time. One line then gives the share of
@@ -49,32 +48,22 @@ class SelfTrainingWatchHook(Hook):
         ValueError: If a number is out of its range.
     """
 
-    priority = 'LOW'
-
     def __init__(self, interval: int = 1000, *, num_images: int = 16, size: int = 512, excess: float = 0.3) -> None:
-        for name, value in (('interval', interval), ('num_images', num_images), ('size', size)):
-            if value < 1:
-                raise ValueError(f'{name} is {value}: give a number >= 1')
+        super().__init__(interval, num_images, size)
         if not 0 < excess < 1:
             raise ValueError(f'excess is {excess}: give a difference of shares in (0, 1)')
-        self.interval = interval
-        self.num_images = num_images
-        self.size = size
         self.excess = excess
-        self._crops: list[TargetCrop] = []
         self._first: Tensor | None = None  # labels of all crops, flat, uint8
         self._source_only: Tensor | None = None  # likewise
         self._warned = False
 
     def before_train(self, runner: Runner) -> None:
         """Choose the crops; a model without self-training has none."""
-        model, self._crops = unwrapped(runner.model), []
-        dataset = getattr(runner.train_dataloader.dataset, 'target', None)
-        if not isinstance(model, MeanTeacherSegmentor) or not model.self_training or dataset is None:
+        trains = getattr(unwrapped(runner.model), 'self_training', False)
+        self._choose_crops(runner, getattr(runner.train_dataloader.dataset, 'target', None) if trains else None)
+        model = self._labelling_model(runner)
+        if model is None:
             return
-        if not is_main_process():
-            return
-        self._crops = list(target_crops(dataset, self.num_images, self.size))
         pixels = sum(crop.image.shape[-2] * crop.image.shape[-1] for crop in self._crops)
         if self._first is not None and len(self._first) != pixels:
             runner.logger.info('self-training: other crops than the checkpoint knows, it is not compared with')
@@ -91,8 +80,8 @@ class SelfTrainingWatchHook(Hook):
         outputs: object = None,
     ) -> None:
         """Label the crops when the warm-up ends, and when the interval is reached."""
-        model = unwrapped(runner.model)
-        if not self._crops or not isinstance(model, MeanTeacherSegmentor):
+        model = self._labelling_model(runner)
+        if model is None:
             return
         warm_up_ends = int(model.iteration) == model.warmup_iterations
         reports = self.every_n_train_iters(runner, self.interval)
