@@ -121,6 +121,7 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             self.feature_distance.start_from(self.student.backbone)
         self.target_loss = MODELS.build(target_loss or {'type': 'ForwardCorrectedCrossEntropyLoss'})
         self.warmup_iterations = warmup_iterations
+        self._warm_up_is_over = False  # as far as was asked
         self.pseudo_label_threshold = pseudo_label_threshold
         self.pseudo_label_margins = pseudo_label_margins
         self.quality_weight = quality_weight
@@ -137,9 +138,8 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
         Yields:
             Prefixed losses of a branch.
         """
+        self_training = self.self_training and self._is_warm()
         yield self.source_branch(inputs['source'], data_samples['source'])
-        warm = self.warmup_iterations is None or int(self.iteration) > self.warmup_iterations
-        self_training = self.self_training and warm
         if not (self_training or self.teacher_statistics.needs_target):
             return
         self.teacher_statistics.see_source(stacked_labels(data_samples['source']))
@@ -148,6 +148,16 @@ class MeanTeacherSegmentor(BranchwiseSegmentor):
             return
         yield {'target.pseudo_weight': teacher.pseudo.weight.mean()}
         yield from self.target_branches(inputs, data_samples, teacher)
+
+    def _is_warm(self) -> bool:
+        """Whether the warm-up is over; once it is, the counter is not read from the device again."""
+        if not self._warm_up_is_over:
+            self._warm_up_is_over = self.warmup_iterations is None or int(self.iteration) > self.warmup_iterations
+        return self._warm_up_is_over
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._warm_up_is_over = False  # the checkpoint has another counter
 
     def source_branch(self, images: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Supervised losses of the source batch, with the segmentor's own heads and losses."""

@@ -198,6 +198,26 @@ def test_warm_up_learns_from_the_source_alone():
     assert model.teacher_statistics.target_batches == 3
 
 
+def test_the_counter_is_read_until_the_warm_up_is_over(monkeypatch):
+    """To read a tensor is to wait for its device; what is read is the counter of the checkpoint in any case."""
+    model, reads = build(warmup_iterations=2), []
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    as_int = torch.Tensor.__int__
+    monkeypatch.setattr(
+        torch.Tensor, '__int__', lambda value: (reads.append(value is model.iteration), as_int(value))[1]
+    )
+
+    def step():
+        reads.clear()
+        log = model.train_step(toy.paired_batch(), wrapper)
+        return sum(reads), any(name.startswith('mix') for name in log)
+
+    wrapper = toy.optim_wrapper(model)
+    assert [step() for _ in range(5)] == [(1, False), (1, False), (1, True), (0, True), (0, True)]
+    model.load_state_dict(start)
+    assert [step() for _ in range(4)] == [(1, False), (1, False), (1, True), (0, True)]
+
+
 def test_checkpoint_carries_the_statistics():
     model, other = trained(), build()
     other.load_state_dict(model.state_dict())
