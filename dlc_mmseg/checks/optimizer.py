@@ -20,6 +20,7 @@ from torch import nn
 
 from dlc_mmseg.checks.config_types import parameters_of, resolve, type_name
 from dlc_mmseg.checks.model_config import meant
+from dlc_mmseg.checks.muted import muted
 from dlc_mmseg.checks.report import Report, one_line
 from dlc_mmseg.checks.schedulers import State, check_schedulers
 
@@ -137,13 +138,7 @@ def _check_building(
 @contextmanager
 def _silence() -> Iterator[None]:
     """Without what constructors log of each parameter: it comes again in training."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(before)
-        logger = MMLogger.get_current_instance()
-        logger.setLevel(logger.level)  # or MMEngine's loggers, which remember what was off, stay silent for good
+    log = muted(MMLogger.get_current_instance(), below=logging.CRITICAL + 1)
+    with log, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter('ignore')
+        yield

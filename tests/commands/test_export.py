@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import textwrap
@@ -247,6 +248,21 @@ def test_a_network_that_onnx_cannot_hold_is_told_in_one_line(tmp_path, capsys, m
     assert export(config, checkpoint, tmp_path / 'm.onnx', '--tile-size', 32) == 2
     assert 'model: cannot be written as ONNX (no such operation: round): export' in capsys.readouterr().err
     assert not (tmp_path / 'm.onnx').exists()
+
+
+def test_only_the_exporter_is_quiet(tmp_path, monkeypatch, caplog):
+    pytest.importorskip('onnxscript', reason='the extra [onnx] is not installed')
+    config, checkpoint, _ = trained(tmp_path)
+
+    def speak(*_args, **_kwargs):
+        for name in ('torch.onnx._internal', 'onnxscript.optimizer', 'of.the.user'):
+            logging.getLogger(name).addHandler(caplog.handler)
+            logging.getLogger(name).warning('heard %s', name)
+        raise RuntimeError('enough')
+
+    monkeypatch.setattr(torch.onnx, 'export', speak)
+    assert export(config, checkpoint, tmp_path / 'm.onnx', '--tile-size', 32) == 2
+    assert {text for text in caplog.messages if text.startswith('heard')} == {'heard of.the.user'}
 
 
 def test_the_ground_size_comes_from_georeferenced_images(tmp_path):

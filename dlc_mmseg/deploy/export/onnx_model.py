@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dlc_mmseg.checks.muted import muted
 from dlc_mmseg.deploy.export.network import Network, image_logits
 from dlc_mmseg.errors import UserError
 from dlc_mmseg.files.atomic_writing import write_atomically
 from dlc_mmseg.models.stored_scores import stored_scores
 
 _REQUIRED = ('onnx', 'onnxscript', 'onnxruntime')
+_TALKATIVE = ('torch', 'onnxscript', 'onnx_ir')  # loggers of the exporter and of what it calls
 _SCALE = 255.0  # Deepness divides pixel values by it before it subtracts the mean
 _TOLERANCE = 1e-4
 _OTHER_SCORES = {
@@ -211,11 +213,8 @@ def _cause(error: BaseException) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporter's progress and advice from the terminal."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(before)
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    streams = redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO())
+    with muted(*loggers, below=logging.ERROR), warnings.catch_warnings(), streams[0], streams[1]:
+        warnings.simplefilter('ignore')
+        yield
