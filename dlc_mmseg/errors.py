@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+
+def shown_path(where: object) -> str:
+    """A path as people write it, without the ``.`` and doubled slashes that joining folders leaves.
+
+    Args:
+        where: Path, or anything else that has no slashes in it; addresses (``s3://...``) stay as they are.
+    """
+    text = str(where)
+    return str(Path(text)) if '/' in text and '://' not in text else text
+
 
 class UserError(ValueError):
     """Bad input: which, what is wrong with it, and what to do. The message joins the three on one line.
@@ -20,7 +32,7 @@ class UserError(ValueError):
     """
 
     def __init__(self, where: object, what: str, remedy: str) -> None:
-        self.where = None if where is None else str(where)
+        self.where = None if where is None else shown_path(where)
         self.what = what
         self.remedy = remedy
         super().__init__(': '.join(part for part in (self.where, what, remedy) if part))

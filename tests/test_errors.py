@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dlc_mmseg.checks.report import Problem
+from dlc_mmseg.checks.report import Problem, Report
 from dlc_mmseg.engine.preflight_hook import PreflightError
 from dlc_mmseg.errors import UserError
 
@@ -30,6 +30,29 @@ def test_the_message_joins_the_parts_and_the_parts_stay():
         'download it again; or delete it',
     )
     assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(
+    ('where', 'shown'),
+    [
+        ('raw/tgt/./a.tif', 'raw/tgt/a.tif'),
+        ('raw/tgt/.', 'raw/tgt'),
+        ('raw//tgt/', 'raw/tgt'),
+        ('./a.tif', 'a.tif'),
+        ('../raw/./a.tif', '../raw/a.tif'),
+        (Path('/raw/a.tif'), '/raw/a.tif'),
+        ('s3://raw/./a.tif', 's3://raw/./a.tif'),
+        ('train_dataloader.dataset.0', 'train_dataloader.dataset.0'),
+        ('', ''),
+    ],
+)
+def test_joined_paths_are_shown_as_people_write_them(where, shown):
+    report = Report()
+    report.error(where, 'is missing', 'add it')
+    report.warning(where, 'is missing', 'add it')
+    report.files('error', [str(where)], 'is missing', 'add it')
+    shown_in = [UserError(where, 'is missing', 'add it').where, *(problem.where for problem in report.problems)]
+    assert set(shown_in) == {shown}
 
 
 def test_without_one_place_the_message_starts_with_what():

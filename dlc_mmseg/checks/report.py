@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from dlc_mmseg.errors import UserError
+from dlc_mmseg.errors import UserError, shown_path
 
 Severity = Literal['error', 'warning']
 
@@ -57,7 +57,7 @@ class Report:
             what: What is wrong.
             remedy: What to do.
         """
-        self._add(Problem('error', str(where), what, remedy))
+        self._add(Problem('error', shown_path(where), what, remedy))
 
     def warning(self, where: object, what: str, remedy: str) -> None:
         """Note what may be meant.
@@ -67,7 +67,7 @@ class Report:
             what: What looks wrong.
             remedy: What to do.
         """
-        self._add(Problem('warning', str(where), what, remedy))
+        self._add(Problem('warning', shown_path(where), what, remedy))
 
     def files(self, severity: Severity, paths: Sequence[str], what: str, remedy: str) -> None:
         """Note one fault of many files on one line that names the first.
@@ -80,7 +80,7 @@ class Report:
         """
         if paths:
             others = f' (and {len(paths) - 1} more)' if len(paths) > 1 else ''
-            self._add(Problem(severity, paths[0], f'{what}{others}', remedy))
+            self._add(Problem(severity, shown_path(paths[0]), f'{what}{others}', remedy))
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:

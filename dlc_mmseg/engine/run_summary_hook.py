@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import nn
 
+from dlc_mmseg.errors import shown_path
 from dlc_mmseg.files.atomic_writing import write_atomically
 from dlc_mmseg.models.branchwise_parallel import unwrapped
 from dlc_mmseg.models.segmentors.dlc import DLCSegmentor
@@ -87,7 +88,7 @@ def _course(runner: Runner) -> str:
 def _images(dataset: Any) -> str:
     """Number of images and the folder that they lie in."""
     ends = [dataset.get_data_info(index).get('img_path', '') for index in (0, len(dataset) - 1)]
-    folders = [os.path.dirname(str(path)) for path in ends]
+    folders = [shown_path(os.path.dirname(str(path))) for path in ends]
     folder = folders[0] if folders[0] == folders[1] else f'{folders[0]} .. {folders[1]}'
     return f'{len(dataset)} images in {folder or "."}'
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -19,6 +20,7 @@ from mmseg.registry import LOG_PROCESSORS, RUNNERS
 from tiny_run import run_config, write_pair
 
 from dlc_mmseg.engine.console import quiet_console
+from dlc_mmseg.engine.run_summary_hook import _images
 
 
 @pytest.fixture(scope='module')
@@ -131,6 +133,18 @@ def test_validation_and_test_mean_the_same_by_mean_f1(trained, domains, tmp_path
     config = runtime(domains, tmp_path / 'tested', load_from=str(root / 'iter_4.pth'))
     runner_of(config).test()
     assert f'mean F1 {figures["mFscore"]:.2f}' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('folder', 'shown'),
+    [('raw/tgt/.', 'raw/tgt'), ('raw/./tgt//', 'raw/tgt'), ('.', '.'), ('', '.'), ('s3://a/./b', 's3://a/./b')],
+)
+def test_folders_are_shown_as_people_write_them(folder, shown):
+    class Images(list):
+        def get_data_info(self, index):
+            return {'img_path': os.path.join(folder, self[index])}
+
+    assert _images(Images(['a.tif', 'b.tif'])) == f'2 images in {shown}'
 
 
 @pytest.mark.parametrize('labelled', [True, False])

@@ -11,6 +11,8 @@ from mmengine.dist import all_reduce
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from dlc_mmseg.errors import shown_path
+
 _DOMAINS = {'source': ('source',), 'masked': ('target',), 'transition': ('target',)}
 """Domains whose images enter a branch; the others mix both."""
 
@@ -89,4 +91,4 @@ def restore_buffers(model: nn.Module, copies: Sequence[Tensor]) -> None:
 
 
 def _names(data_samples: Sequence[SegDataSample]) -> str:
-    return ', '.join(str(sample.metainfo.get('img_path', 'of unknown name')) for sample in data_samples)
+    return ', '.join(shown_path(sample.metainfo.get('img_path', 'of unknown name')) for sample in data_samples)
