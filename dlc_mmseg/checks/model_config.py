@@ -14,6 +14,7 @@ from dlc_mmseg.checks.config_types import is_kind, parameters_of, resolve, type_
 from dlc_mmseg.checks.loops import hooks_of
 from dlc_mmseg.checks.outside_packages import missing_package
 from dlc_mmseg.checks.report import Report
+from dlc_mmseg.datasets.nesting import pair_config
 
 _PACKAGE = __name__.split('.')[0]
 _NETWORK_PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head', 'head', 'scale_attention', 'loss_decode')
@@ -138,7 +139,7 @@ def check_parts(config: Mapping[str, Any], report: Report) -> None:
     if not model:
         report.error('model', 'is missing', 'start from one of the configs of `dlc-mmseg configs`')
         return
-    paired = 'source' in ((config.get('train_dataloader') or {}).get('dataset') or {})
+    paired = pair_config(config) is not None
     adapts = 'segmentor' in model
     if adapts != paired and config.get('train_dataloader'):
         kind = type_name(model)

@@ -38,6 +38,7 @@ from dlc_mmseg.checks.tested_labels import check_test_labels
 from dlc_mmseg.checks.validation_scores import check_validation_scores
 from dlc_mmseg.checks.value_range import check_eight_bit_steps, check_value_range
 from dlc_mmseg.checks.variables import check_variables
+from dlc_mmseg.datasets.nesting import pair_config
 from dlc_mmseg.datasets.rare_class_sampling import RareClassSampling
 from dlc_mmseg.files.safe_checkpoint import load_checkpoint_file
 from dlc_mmseg.files.statistics_file import STATISTICS_FILE_NAME, write_class_statistics
@@ -137,7 +138,8 @@ def _check_data(config: Mapping[str, Any], domains: list[Domain], options: Optio
     headers: dict[str, Header] = {}
     counted: list[LabelPixels] = []
     outputs: dict[str, Outputs] = {}
-    settings = read_settings((config.get('train_dataloader') or {}).get('dataset') or {}, report)
+    _, paired = pair_config(config) or ('', {})
+    settings = read_settings(paired, report)
     for domain in domains:
         with report.attempt(domain.name):
             output = _check_files(domain, headers, options, report)

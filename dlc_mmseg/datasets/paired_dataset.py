@@ -173,7 +173,7 @@ class PairedDomainDataset(Dataset[dict[str, Any]]):
             tiles = count_sample(self.source, _SAMPLED_LABELS)
         else:
             tiles = count_source(self.source, settings.statistics)
-        check_labels(tiles, len(classes), int(getattr(self.source, 'ignore_index', 255)))
+        check_labels(tiles, len(classes), int(getattr(self._source_leaves[0], 'ignore_index', 255)))
         if settings is None:
             return None
         return RareClassSampler(class_count_table(tiles, len(classes)), classes, settings)

@@ -80,8 +80,11 @@ def count_source(dataset: Any, statistics: str | None = None) -> list[LabelledTi
         names[folder].append(name)
     if statistics is not None and len(names) > 1:
         raise UserError(statistics, f'one statistics file cannot serve {len(names)} label folders', 'leave it out')
-    colours = any(holds_colours(info) for info in infos)
-    known = {folder: load_class_statistics(folder, names[folder], path=statistics, colours=colours) for folder in names}
+    coloured = {folder for info, (folder, _) in zip(infos, places, strict=True) if holds_colours(info)}
+    known = {
+        folder: load_class_statistics(folder, names[folder], path=statistics, colours=folder in coloured)
+        for folder in names
+    }
     tiles = [known[folder][name] for folder, name in places]
     leaves = list(leaf_datasets(dataset))
     if len(leaves) == 1 or len({described_loading(leaf.pipeline.transforms) for leaf in leaves}) == 1:

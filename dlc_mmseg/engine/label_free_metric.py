@@ -10,6 +10,7 @@ from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
 from dlc_mmseg.functional.label_free_scores import PredictionSums, prediction_scores, prediction_sums
+from dlc_mmseg.models.nodata import nodata_of
 
 
 @METRICS.register_module()
@@ -39,12 +40,14 @@ class LabelFreeMetric(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples: Predicted samples, with ``seg_logits`` of shape (K, H, W).
+            data_samples: Predicted samples, with ``seg_logits`` of shape (K, H, W), K >= 2.
+
+        Raises:
+            ValueError: If there is one class only.
         """
         for sample in data_samples:
             probs = sample['seg_logits']['data'].float().softmax(dim=0)
-            nodata = sample.get('nodata_map')
-            valid = None if nodata is None else ~nodata['data'][0].bool().to(probs.device)
+            valid = ~nodata_of(sample, probs.shape[-2:]).to(probs.device)
             self.results.append([part.cpu() for part in prediction_sums(probs, valid)])
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:

@@ -71,17 +71,19 @@ def prediction_sums(probs: Tensor, valid: Tensor | None = None) -> PredictionSum
     """Sums over the pixels of one image.
 
     Args:
-        probs: Shape (K, H, W), sums to 1 over the classes.
+        probs: Shape (K, H, W), K >= 2, sums to 1 over the classes.
         valid: Pixels that count, shape (H, W), bool; None takes all.
 
     Returns:
         The sums.
 
     Raises:
-        ValueError: If the probabilities have other than three dimensions.
+        ValueError: If the probabilities have other than three dimensions, or are of one class.
     """
     if probs.dim() != 3:
         raise ValueError(f'probs have shape {tuple(probs.shape)}: pass (K, H, W)')
+    if len(probs) < 2:
+        raise ValueError('probs have 1 class: these scores compare classes, of which there must be 2 or more')
     flat = probs.flatten(1) if valid is None else probs[:, valid]
     entropy = torch.special.entr(flat).sum(dim=0)
     count = torch.tensor(float(flat.shape[1]), dtype=torch.float64)

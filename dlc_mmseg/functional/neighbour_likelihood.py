@@ -62,7 +62,7 @@ def fit_neighbour_labels(
         raise ValueError(
             f'labels {tuple(labels.shape)} and neighbours {tuple(neighbours.shape)}: pass (N,) and (N, 2) or more'
         )
-    classes = len(start)
+    labels, classes = labels.long(), len(start)
     seen = torch.bincount(labels, minlength=classes) > 0
     estimate = partial(likelihood_estimate, max_iterations=max_iterations, tolerance=tolerance)
     lifted = start.double().lerp(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -180,8 +181,10 @@ def _check_statistics(mean: Sequence[float] | str, std: Sequence[float] | str) -
         raise ValueError(f"mean is {mean!r} and std {std!r}: give one number of each per channel, or 'auto' for both")
     if len(mean) != len(std) or not len(mean):
         raise ValueError(f'mean has {len(mean)} and std {len(std)} values: give one of each per channel')
-    if min(std) <= 0:
-        raise ValueError(f'std is {list(std)}: give positive values')
+    if not all(map(math.isfinite, mean)):
+        raise ValueError(f'mean is {list(mean)}: give finite values')
+    if not all(0 < value < math.inf for value in std):
+        raise ValueError(f'std is {list(std)}: give positive, finite values')
 
 
 def _per_channel(values: Sequence[float] | str) -> Tensor:

@@ -41,12 +41,10 @@ def choose_bands(
     if wanted_source or wanted_target:
         both = tuple(wanted_source or wanted_target or ())
         return BandChoice(tuple(wanted_source or both), tuple(wanted_target or both))
-    if len(source) == len(target) == 3:
-        return BandChoice(None, None)
     first, second = tuple(range(1, len(source) + 1)), tuple(range(1, len(target) + 1))
-    if len(source) == len(target):
-        return BandChoice(first, second)
-    shared = [name for name in source if name and name in target]
+    shared = [name for name in dict.fromkeys(source) if name and name in target]
+    if len(source) == len(target) and all(source.index(name) == target.index(name) for name in shared):
+        return BandChoice(None, None) if len(source) == 3 else BandChoice(first, second)
     if len(shared) >= min(len(source), len(target), 3):
         numbers = [[names.index(name) + 1 for name in shared] for names in (list(source), list(target))]
         return BandChoice(tuple(numbers[0]), tuple(numbers[1]), f'bands both have by name: {", ".join(shared)}')

@@ -168,6 +168,14 @@ def test_data_sets_that_are_joined_are_all_checked(pair, valid):
     assert len(check(config, valid[1]).errors) == 2
 
 
+def test_a_pair_may_be_repeated(pair, valid):
+    train = pair[1].train_dataloader.dataset
+    pair[1].train_dataloader.dataset = {'type': 'RepeatDataset', 'times': 2, 'dataset': train}
+    assert lines(check(pair[1], valid[1])) == ''
+    train.rare_class_sampling = {'temperature': -1}
+    assert 'rare_class_sampling: temperature is -1' in lines(check(pair[1], valid[1]))
+
+
 def test_custom_classes_and_label_maps_are_honoured(pair, valid):
     """Classes in another order than the dataset class names them: mmseg maps the labels."""
     root, config = pair

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
+from mmengine.structures import PixelData
 from mmseg.registry import MODELS, TRANSFORMS
+from mmseg.structures import SegDataSample
 from PIL import Image
 
-from dlc_mmseg.checks.pipelines import Outputs
+from dlc_mmseg.checks.pipelines import Outputs, _add_range
 from dlc_mmseg.checks.report import Report
 from dlc_mmseg.checks.value_range import check_eight_bit_steps, check_value_range
 
@@ -161,3 +163,13 @@ def test_photometric_distortion_of_mmsegmentation(tmp_path):
     domain.dataset.pipeline.transforms.pop(1)
     check_eight_bit_steps(domain, report)
     assert 'PhotoMetricDistortion turns uint16 images into 8 bits' in report.errors[0].what
+
+
+def test_pixels_without_data_are_no_part_of_the_range():
+    image, nodata = torch.full((2, 20, 20), 1000.0), torch.ones(1, 20, 20, dtype=torch.bool)
+    image[:, 0, 0], image[:, 0, 1], nodata[:, 0, :2] = 300.0, 3000.0, False
+    sample = SegDataSample(nodata_map=PixelData(data=nodata))
+    outputs = Outputs()
+    _add_range(outputs, {'inputs': image, 'data_samples': sample})
+    assert outputs.dark == pytest.approx([327.0] * 2)  # percentiles of the two pixels with data
+    assert outputs.bright == pytest.approx([2973.0] * 2)

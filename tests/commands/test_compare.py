@@ -156,6 +156,17 @@ def test_another_network_is_refused(runs, capsys):
     assert 'does not fit the network of the config' in capsys.readouterr().err
 
 
+def test_data_of_other_classes_is_refused(runs, capsys):
+    _, config, adapted, source_only = runs
+    changed = Config.fromfile(config)
+    changed.test_dataloader.dataset.metainfo = {'classes': ('ground', 'roof'), 'palette': [[0, 0, 0], [255, 0, 0]]}
+    changed.dump(str(config))
+    assert compare(config, source_only, adapted) == 2
+    found = capsys.readouterr().err
+    assert 'metainfo.classes: the data has 2 classes (ground, roof), the networks predict 3: ' in found
+    assert 'give the data the classes that the networks were trained on' in found
+
+
 def row(name, **changes):
     figures = dict.fromkeys(('ensemble', 'mixing', 'information', 'diversity', 'confidence'), 0.5)
     return CandidateScores(**{'name': name, **figures, 'accuracy': NAN, 'shares': (0.5, 0.5), 'miou': NAN, **changes})

@@ -14,6 +14,7 @@ from tiny_run import run_config, runner_of, write_pair
 
 from dlc_mmseg.checks import Options, check_config
 from dlc_mmseg.datasets.label_codes import NO_CLASS, parse_label_map
+from dlc_mmseg.datasets.source_labels import class_count_table, count_source
 from dlc_mmseg.errors import UserError
 
 COLOURS = {'ground': (255, 255, 255), 'roof': (0, 0, 255), 'car': [(255, 255, 0), (200, 200, 0)], 'ignored': (0, 0, 0)}
@@ -162,3 +163,13 @@ def test_labels_of_a_part_of_the_images(tiles):
     recode(tiles, COLOURS)
     with pytest.raises(UserError, match='has 3 channels, but label_map has codes: give label_map colours'):
         DATASETS.build(dataset(tiles, CODES))[0]
+
+
+def test_labels_in_values_and_in_colours_may_be_joined(tmp_path):
+    counts = [{1: 60, 2: 40}, {1: 100, 2: 30}]
+    for name, label_map in (('codes', CODES), ('colours', COLOURS)):
+        recode(write_domain(tmp_path / name, counts), label_map)
+    parts = [dataset(tmp_path / 'codes', CODES), dataset(tmp_path / 'colours', COLOURS)]
+    joined = DATASETS.build({'type': 'ConcatDataset', 'datasets': parts, 'ignore_keys': 'label_map'})
+    found = class_count_table(count_source(joined), len(CLASSES))
+    assert found.tolist() == [[156, 60, 40], [126, 100, 30]] * 2

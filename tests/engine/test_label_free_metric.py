@@ -38,6 +38,16 @@ def test_scores_are_those_of_all_pixels_with_data_together():
     )
 
 
+def test_predictions_of_resized_images_have_the_pixels_without_data_of_their_own_size():
+    logits = torch.randn(3, 8, 12, generator=torch.Generator().manual_seed(0))
+    nodata = torch.zeros(4, 6, dtype=torch.bool)  # of the image as the network saw it, at half the size
+    nodata[:, :3] = True
+    metric, cut = LabelFreeMetric(), LabelFreeMetric()
+    metric.process({}, [sample(logits, nodata)])
+    cut.process({}, [sample(logits[..., 6:])])
+    assert metric.evaluate(1) == pytest.approx(cut.evaluate(1), abs=1e-5)
+
+
 def test_an_unlabelled_target_gets_a_chosen_checkpoint(tmp_path):
     write_pair(tmp_path)
     config = run_config(tmp_path)

@@ -73,3 +73,8 @@ def test_mean_iou_leaves_out_classes_without_pixels():
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r'pass \(K, H, W\)'):
         prediction_sums(torch.ones(1, 2, 3, 4))
+
+
+def test_one_class_has_no_diversity_to_compare():
+    with pytest.raises(ValueError, match='1 class: these scores compare classes, of which there must be 2 or more'):
+        prediction_sums(torch.ones(1, 3, 4))

@@ -71,3 +71,12 @@ def test_only_the_most_frequent_pairs_are_kept():
 def test_neighbours_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match='neighbours'):
         fit_neighbour_labels(torch.tensor([0, 1, 0, 1]), torch.zeros(shape, dtype=torch.long), torch.eye(2))
+
+
+def test_labels_of_any_integer_type_are_the_same_labels():
+    data = noisy_clusters(3, 0.2, points=300)
+    neighbours = nearest_neighbours(data.features, num_neighbours=4)
+    start = initial_logits(3).softmax(dim=1)
+    expected = fit_neighbour_labels(data.noisy, neighbours, start)
+    found = fit_neighbour_labels(data.noisy.to(torch.uint8), neighbours, start)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)

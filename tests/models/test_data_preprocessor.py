@@ -101,7 +101,15 @@ def test_wrong_channels_name_the_domain(domain):
 
 
 @pytest.mark.parametrize(
-    ('changes', 'message'), [({'mean': []}, 'mean'), ({'mean': [1.0]}, 'mean'), ({'std': [1.0, 0.0, 1.0]}, 'std')]
+    ('changes', 'message'),
+    [
+        ({'mean': []}, 'mean'),
+        ({'mean': [1.0]}, 'mean'),
+        ({'mean': [1.0, float('nan'), 1.0]}, 'mean'),
+        ({'std': [1.0, 0.0, 1.0]}, 'std'),
+        ({'std': [1.0, float('nan'), 1.0]}, 'std'),
+        ({'std': [1.0, float('inf'), 1.0]}, 'std'),
+    ],
 )
 def test_bad_statistics_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):

@@ -23,6 +23,7 @@ from dlc_mmseg.functional.label_free_scores import (
     prediction_sums,
 )
 from dlc_mmseg.functional.spread import spread_indices
+from dlc_mmseg.models.nodata import nodata_of
 from dlc_mmseg.models.stored_scores import probabilities, stored_scores
 
 MIXING_SHARE = 0.55
@@ -99,7 +100,7 @@ def score_candidates(
         The scores, in the order of the candidates.
 
     Raises:
-        UserError: If a candidate's head gives no probabilities.
+        UserError: If a candidate's head gives no probabilities, or the dataset has other classes.
     """
     kinds = [stored_scores(candidate.network) for candidate in candidates]
     for candidate, kind in zip(candidates, kinds, strict=True):
@@ -116,12 +117,20 @@ def score_candidates(
             for candidate, kind in zip(candidates, kinds, strict=True)
         ]
         if sums is None:
+            _check_classes(dataset, len(probs[0]))
             sums = [_empty(len(probs[0])) for _ in candidates]
         image = _count(sums, probs, item)
         if before is not None:
             _count_mixed(sums, candidates, image, before, item)
         before = image
     return [_finished(candidate, part) for candidate, part in zip(candidates, sums or (), strict=True)]
+
+
+def _check_classes(dataset: Any, predicted: int) -> None:
+    classes = [str(name) for name in dataset.metainfo['classes']]
+    if len(classes) != predicted:
+        what = f'the data has {len(classes)} classes ({", ".join(classes)}), the networks predict {predicted}'
+        raise UserError('metainfo.classes', what, 'give the data the classes that the networks were trained on')
 
 
 def _predict(candidate: Candidate, inputs: Tensor, sample: SegDataSample) -> SegDataSample:
@@ -139,9 +148,7 @@ def _count(sums: list[_Sums], probs: list[Tensor], item: dict[str, Any]) -> _Ima
     """Add an image to the sums of all candidates."""
     sample, classes = item['data_samples'], len(probs[0])
     ensemble = torch.stack(probs).mean(dim=0).argmax(dim=0)
-    valid = torch.ones_like(ensemble, dtype=torch.bool)
-    if 'nodata_map' in sample:
-        valid &= ~sample.nodata_map.get('data')[0].bool()
+    valid = ~nodata_of(sample, ensemble.shape)
     labels = sample.gt_sem_seg.get('data')[0] if 'gt_sem_seg' in sample else None
     predicted = [prob.argmax(dim=0) for prob in probs]
     for part, prob, own in zip(sums, probs, predicted, strict=True):
