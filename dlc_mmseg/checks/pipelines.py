@@ -18,7 +18,6 @@ from dlc_mmseg.datasets.domain import first_item
 from dlc_mmseg.datasets.label_codes import IGNORED, holds_colours
 from dlc_mmseg.datasets.label_encoding import class_of_value
 from dlc_mmseg.errors import UserError
-from dlc_mmseg.models.nodata import nodata_of
 
 _RESIZING = ('Resize', 'Pad', 'Albu', 'Rotate')
 
@@ -112,8 +111,10 @@ def _check_loaded_labels(domain: Domain, tile: Tile, item: Mapping[str, Any], re
 
 def _add_range(outputs: Outputs, item: Any) -> None:
     """Widen the usual range of values of each channel to that of a tile."""
-    values, nodata = item['inputs'].flatten(1).numpy(), nodata_of(item['data_samples'], item['inputs'].shape[-2:])
-    known = np.isfinite(values).all(axis=0) & ~nodata.flatten().numpy()
+    values, sample = item['inputs'].flatten(1).numpy(), item['data_samples']
+    known = np.isfinite(values).all(axis=0)
+    if 'nodata_map' in sample:
+        known &= ~sample.get('nodata_map').get('data').flatten().numpy()
     values = values[:, known]
     if known.any() and (not outputs.bright or len(outputs.bright) == len(values)):
         dark, bright = np.percentile(values, (1, 99), axis=1)
