@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine import fileio
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
+from PIL import Image
 
 from dlc_mmseg.datasets.raster_reading import Raster, RasterReading, fill_nodata
 from dlc_mmseg.errors import UserError
@@ -20,7 +22,7 @@ from dlc_mmseg.files.rasters import import_rasterio, open_raster
 NODATA_MAP, NODATA = 'gt_nodata_map', 255
 """Key of a pipeline's nodata pixels: shape (H, W), uint8, 0 where there is data, 255 elsewhere (also where padded)."""
 _PNG, _PNG_DEPTH, _PNG_COLOUR, _PNG_WITH_ALPHA = b'\x89PNG\r\n\x1a\n', 24, 25, (4, 6)
-_HEADER_BYTES = 32
+_HEADER_BYTES = 4096  # a palette and a colour profile may come before what says that a colour is transparent
 
 
 @TRANSFORMS.register_module()
@@ -162,15 +164,17 @@ def picture_kind(start: bytes) -> Literal['', 'plain', 'alpha']:
     """Whether a file is a picture of 8 bits that `LoadRasterFromFile` leaves to OpenCV.
 
     Args:
-        start: The first 32 bytes of the file.
+        start: The first 32 bytes of the file, or more: a colour or palette entry that is transparent is only seen where
+            its chunk ``tRNS`` lies within them.
 
     Returns:
-        ``plain``, ``alpha`` for a PNG with a channel of transparency, empty for anything else.
+        ``plain``, ``alpha`` for a PNG with transparency, empty for anything else.
     """
     if start.startswith(_PNG) and len(start) > _PNG_COLOUR:
         if start[_PNG_DEPTH] > 8:
             return ''
-        return 'alpha' if start[_PNG_COLOUR] in _PNG_WITH_ALPHA else 'plain'
+        transparent = start[_PNG_COLOUR] in _PNG_WITH_ALPHA or b'tRNS' in start.partition(b'IDAT')[0]
+        return 'alpha' if transparent else 'plain'
     webp = start.startswith(b'RIFF') and start[8:12] == b'WEBP'
     return 'plain' if webp or start.startswith((b'\xff\xd8\xff', b'BM')) else ''
 
@@ -184,9 +188,12 @@ def _first_bytes(path: str) -> bytes:
         raise UserError(path, f'cannot be read ({reason})', 'correct the path or the right to read it') from error
 
 
-def _alpha(content: bytes) -> NDArray[Any] | None:
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    return image[..., 3] if image is not None and image.ndim == 3 and image.shape[2] == 4 else None
+def _alpha(content: bytes) -> NDArray[np.uint8]:
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is not None and pixels.ndim == 3 and pixels.shape[2] == 4:
+        return pixels[..., 3].astype(np.uint8, copy=False)
+    with Image.open(io.BytesIO(content)) as image:  # OpenCV passes over a transparent shade of grey
+        return np.asarray(image.convert('RGBA').getchannel('A'))
 
 
 def _plain(value: Any) -> Any:

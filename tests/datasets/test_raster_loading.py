@@ -95,6 +95,28 @@ def test_pictures_go_through_unchanged_and_without_rasterio(tmp_path, monkeypatc
     )
 
 
+@pytest.mark.parametrize('mode', ['RGB', 'L', 'P', '1', 'RGBA', 'LA'])
+def test_whatever_is_transparent_in_a_png_is_nodata(tmp_path, mode):
+    pixels = np.random.default_rng(0).integers(1, 255, (10, 14, 3), dtype=np.uint8)
+    pixels[:3] = 0
+    nodata = np.zeros((10, 14), bool)
+    nodata[:3] = True
+    path, image = tmp_path / 'a.png', Image.fromarray(pixels)
+    if mode in ('RGBA', 'LA'):
+        image.putalpha(Image.fromarray(np.where(nodata, 0, 255).astype(np.uint8)))
+        image.convert(mode).save(path)
+    elif mode == 'P':
+        palette = Image.fromarray(np.where(nodata, 0, 1 + pixels[..., 0] % 99).astype(np.uint8))
+        palette.putpalette(range(256))
+        palette.save(path, transparency=0)
+    else:
+        image = image if mode == 'RGB' else Image.fromarray(np.where(nodata, 0, 255).astype(np.uint8)).convert(mode)
+        image.save(path, transparency=(0, 0, 0) if mode == 'RGB' else 0)
+    loaded = load(path)
+    np.testing.assert_array_equal(loaded['gt_nodata_map'] > 0, nodata)
+    assert LoadRasterFromFile().may_lack_data(str(path))
+
+
 def test_a_missing_rasterio_is_told_in_one_line(tmp_path, monkeypatch):
     path = write_raster(tmp_path / 'a.tif', noise((4, 4, 4)))
     _without(monkeypatch, 'rasterio')
