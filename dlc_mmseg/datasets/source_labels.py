@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from dlc_mmseg.datasets.class_statistics import count_tile, load_class_statistics
 from dlc_mmseg.datasets.domain import missing_files
-from dlc_mmseg.datasets.image_loading import described_loading
 from dlc_mmseg.datasets.label_codes import holds_colours
 from dlc_mmseg.datasets.label_encoding import check_label_values, class_counts, zero_based_label_hint
 from dlc_mmseg.datasets.nesting import leaf_datasets
@@ -85,10 +84,7 @@ def count_source(dataset: Any, statistics: str | None = None) -> list[LabelledTi
         folder: load_class_statistics(folder, names[folder], path=statistics, colours=folder in coloured)
         for folder in names
     }
-    tiles = [known[folder][name] for folder, name in places]
-    leaves = list(leaf_datasets(dataset))
-    if len(leaves) == 1 or len({described_loading(leaf.pipeline.transforms) for leaf in leaves}) == 1:
-        tiles = without_nodata(infos, tiles, leaves[0].pipeline.transforms)
+    tiles = _with_data(dataset, infos, [known[folder][name] for folder, name in places])
     return [LabelledTile(info, tile) for info, tile in zip(infos, tiles, strict=True)]
 
 
@@ -138,6 +134,20 @@ def class_count_table(tiles: Sequence[LabelledTile], num_classes: int) -> NDArra
         Shape (N, K).
     """
     return np.array([class_counts(tile.statistics, tile.info, num_classes) for tile in tiles], dtype=np.int64)
+
+
+def _with_data(dataset: Any, infos: Sequence[dict[str, Any]], tiles: Sequence[TileStatistics]) -> list[TileStatistics]:
+    """Label pixels of tiles where the image, loaded as its dataset loads it, holds data."""
+    found = list(tiles)
+    left = set(range(len(infos)))
+    for leaf in leaf_datasets(dataset):
+        paths = {leaf.get_data_info(index)['img_path'] for index in range(len(leaf))}
+        own = sorted(index for index in left if infos[index]['img_path'] in paths)
+        left.difference_update(own)
+        parts = without_nodata([infos[i] for i in own], [tiles[i] for i in own], leaf.pipeline.transforms)
+        for index, tile in zip(own, parts, strict=True):
+            found[index] = tile
+    return found
 
 
 def _annotation_folders(dataset: Any) -> list[str]:

@@ -43,6 +43,15 @@ def test_other_loaders_know_no_nodata(source):
     assert np.asarray(class_count_table(count_source(DATASETS.build(config)), 3)).tolist()[0] == [128, 128, 0]
 
 
+def test_joined_datasets_may_load_in_different_ways(source, tmp_path):
+    write_domain(tmp_path / 'pictures', [{2: 10}])
+    rasters = dataset_config(source, img_suffix='.tif', pipeline=[RASTER, LABELS, PACK])
+    parts = [dataset_config(tmp_path / 'pictures'), rasters]
+    joined = DATASETS.build({'type': 'ConcatDataset', 'datasets': parts})
+    found = class_count_table(count_source(joined), 3).tolist()
+    assert found == [[246, 0, 10], [128, 128 - 32, 0], [192, 0, 64]]
+
+
 def test_images_are_read_once_until_they_change(source, monkeypatch):
     seen = []
     original = nodata_labels._hidden_labels
