@@ -43,6 +43,7 @@ value_range = 255  # image value of full brightness, 255 for 8 bits; for others 
 # optional text files (relative to the root) with one image name per line, without suffix; None takes every image
 source_split = None
 target_split = None
+map_split = None  # images of the target to write maps of, and to test on
 validation_split = None  # labelled target images to validate and test on; None: no labels, nothing to validate on
 
 preset = 'gpu'  # or 'cpu' (docs/custom.md says what an iteration costs)
@@ -166,6 +167,7 @@ test_dataloader = dict(
         data_root=target_root,
         data_prefix=dict(img_path=target_images),
         img_suffix=target_image_suffix,
+        ann_file=map_split or '',
         pipeline=test_pipeline,
     ),
 )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from dlc_mmseg.checks.domain_files import image_paths
 from dlc_mmseg.checks.evaluators import metrics_of
 from dlc_mmseg.checks.report import Report
+from dlc_mmseg.errors import shown_path
 
 REMEDY = 'write maps with `dlc-mmseg predict`, which keeps the folders, or rename the images'
 
@@ -30,9 +31,10 @@ class EqualNames(NamedTuple):
     @property
     def what(self) -> str:
         """The finding in words."""
+        first, second = map(shown_path, self.first)
         return (
-            f'{self.images} images have {self.names} different names ({self.first[0]}, {self.first[1]}): the map of a '
-            'later one overwrites that of an earlier one'
+            f'{self.images} images have {self.names} different names ({first}, {second}): the map of a later one '
+            'overwrites that of an earlier one'
         )
 
 

@@ -22,7 +22,6 @@ def next_steps(prepared: Prepared, *, iterations: int, gpus: int) -> list[tuple[
     config, source_only = prepared.config.as_posix(), prepared.source_only.as_posix()
     runs = [f'work_dirs/{Path(path).stem}' for path in (source_only, config)]
     checkpoints = [f'{run}/iter_{iterations}.pth' for run in runs]
-    images = prepared.target.image_folder.as_posix()
     if prepared.target_rasters is not None:
         words = ['dlc-mmseg', 'predict', config, checkpoints[1], prepared.target_rasters.as_posix(), '--out', 'maps']
         mapping = shlex.join(words)
@@ -34,9 +33,8 @@ def next_steps(prepared: Prepared, *, iterations: int, gpus: int) -> list[tuple[
         ('maps of the target, in the folder maps', mapping),
     ]
     if not prepared.validated:
-        compare = ['dlc-mmseg', 'compare', config, *checkpoints, '--images', images]
-        compare += ['--suffix', prepared.target.image_suffix]
-        steps.append(('if you like: which of both to trust, judged without labels', shlex.join(compare)))
+        compare = shlex.join(['dlc-mmseg', 'compare', config, *checkpoints])
+        steps.append(('if you like: which of both to trust, judged without labels', compare))
     report = shlex.join(['dlc-mmseg', 'report', *runs, '--out', 'report.html'])
     return [*steps, ('a page about both runs', report)]
 

@@ -228,6 +228,7 @@ def _values(
         'target_bands': None if bands.target is None else list(bands.target),
         'source_split': named['source', 'train'],
         'target_split': named['target', 'train'],
+        'map_split': named['target', 'maps'],
         'validation_split': named['target', 'val'] if validated else None,
         'preset': settings.preset,
     }

@@ -18,8 +18,8 @@ def choose_splits(role: str, place: Place, settings: Settings, say: Say) -> dict
         say: Gets what is found and guessed, line by line.
 
     Returns:
-        By part, ``train`` and ``val``: a split file that is there, relative to the root; or the names for one to be
-        written; or None, which takes every image to train on and none to validate on.
+        By part, ``train``, ``val`` and ``maps``: a split file that is there, relative to the root; or the names for one
+        to be written; or None, which takes every image to train on and to map, and none to validate on.
     """
     wanted = settings.source if role == 'source' else settings.target
     folder = wanted.place if wanted.place.is_dir() else wanted.place.parent
@@ -34,8 +34,9 @@ def choose_splits(role: str, place: Place, settings: Settings, say: Say) -> dict
         say(f'{role} images to train on: the {len(chosen)} that {there["train"]} names (or edit {role}_split)')
     elif place.surplus or len(usable) < len(place.names):
         train = list(usable)
+    maps = list(place.names) if role == 'target' and place.surplus else None
     if role == 'source' or not place.labelled:
-        return {'train': train, 'val': None}
+        return {'train': train, 'val': None, 'maps': maps}
     listed = set(read_split(there['val'])) if 'val' in there else set()
     named = [name for name in place.labelled if place.origins[name] in listed]
     chosen = evenly(named or list(place.labelled), settings.validate)
@@ -45,4 +46,5 @@ def choose_splits(role: str, place: Place, settings: Settings, say: Say) -> dict
         + ' (--validate)'
     )
     whole = as_it_lies and len(named) == len(listed) == len(chosen)
-    return {'train': train, 'val': relative_to_root(there['val'], place.root) if whole and named else chosen}
+    val = relative_to_root(there['val'], place.root) if whole and named else chosen
+    return {'train': train, 'val': val, 'maps': maps}

@@ -75,6 +75,8 @@ def why_cut(found: Found, facts: DomainFacts, stored: StoredLabels | None, wante
         return 'as --cut says'
     if facts.largest > LARGEST_TILE:
         return f'they are no tiles ({facts.largest} pixels)'
+    if found.single:  # its folder may hold anything
+        return 'they are one raster'
     if found.polygons is not None:
         return 'labels are polygons'
     if not found.layout.expressible:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmseg.registry import DATASETS
 from PIL import Image
 from rasters import UTM, write_raster
 from vectors import write_polygons
@@ -193,6 +194,37 @@ def test_two_rasters_and_a_label_raster(capsys, kind):
     assert 'dlc-mmseg predict configs/dlc_a2b.py work_dirs/dlc_a2b/iter_1000.pth geo_b/b.tif --out maps' in said
     if kind == 'codes':
         train(config)
+
+
+def listed(dataset):
+    return sorted(
+        Path(entry['img_path']).as_posix() for entry in DATASETS.build({**dataset, 'pipeline': []}).load_data_list()
+    )
+
+
+@pytest.mark.parametrize('folder', ['', 'geo/'])
+def test_small_rasters_in_one_folder_with_their_labels(capsys, folder):
+    """Neither labels nor the other raster count as images of the target, in no dataset."""
+    pixels, truth = scene(0, (96, 128))
+    save(f'{folder}a.tif', pixels, **place())
+    save(f'{folder}a_labels.tif', truth, **place())
+    save(f'{folder}b.tif', scene(1, (64, 80))[0], **place())
+    config, said = ready(capsys, places=(f'{folder}a.tif', f'{folder}b.tif'))
+    assert 'no problems found in 1 source and 1 target images' in said
+    for dataset in (config.train_dataloader.dataset.target, config.test_dataloader.dataset):
+        assert listed(dataset) == ['data/a2b/target/img/b.tif']
+
+
+def test_other_images_below_the_target_are_not_mapped(capsys):
+    folders(image='{}/img/{}.jpg')
+    for number in range(3):
+        save(f'tgt/labels/t{number}.jpg', scene(20 + number)[0])  # named as labels, which JPEGs cannot be
+    config, said = ready(capsys, '--target_labels', 'none')
+    assert config.test_dataloader.dataset.ann_file
+    for dataset in (config.train_dataloader.dataset.target, config.test_dataloader.dataset):
+        assert listed(dataset) == [f'tgt/t{number}.jpg' for number in range(3)]
+    assert 'dlc-mmseg compare configs/dlc_a2b.py' in said
+    assert '--images' not in said
 
 
 def test_polygons(capsys):
