@@ -18,7 +18,7 @@ VALUES = {
     'palette': [[1, 2, 3], [4, 5, 6]], 'source_label_map': {'a': 0, 'low vegetation': [40, 80]},
     'target_label_map': None, 'source_bands': [4, 1, 2, 3], 'target_bands': [1, 2, 3, 4], 'mean': 'auto', 'std': 'auto',
     'value_range': 4000,
-    'source_split': 'train.txt', 'target_split': None, 'validation_split': None, 'preset': 'cpu',
+    'source_split': 'train.txt', 'target_split': None, 'map_split': None, 'validation_split': None, 'preset': 'cpu',
 }  # fmt: skip
 
 
