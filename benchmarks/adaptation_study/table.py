@@ -13,7 +13,10 @@ MARKERS = (
     '<!-- adaptation table: begin (written by benchmarks/adaptation.py --table) -->',
     '<!-- adaptation table: end -->',
 )
-_HEADER = '| variant | mIoU of each seed | mIoU | mean F1 | OA | best mIoU | mIoU over baseline | error of T |'
+_HEADER = (
+    "| variant | mIoU of each seed | mIoU | mean F1 | OA | best mIoU | mIoU, student's statistics "
+    '| mIoU over baseline | error of T |'
+)
 
 
 def format_tables(results: Mapping[Run, Result], identities: Mapping[tuple[str, str], Identity]) -> str:
@@ -76,6 +79,7 @@ def _figures(found: Sequence[Result], baseline: Mapping[int, float]) -> list[str
         ' / '.join(f'{result.last["mIoU"]:.2f}' for result in found),
         *(mean_and_deviation([result.last[name] for result in found]) for name in ('mIoU', 'mF1', 'OA')),
         mean_and_deviation([result.best_miou for result in found]),
+        mean_and_deviation([result.student_miou for result in found if result.student_miou is not None]),
         mean_and_deviation(gains, sign='+'),
         mean_and_deviation(errors, digits=3),
     ]

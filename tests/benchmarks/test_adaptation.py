@@ -266,7 +266,7 @@ def test_table_of_hand_made_results():
     results = table_of(
         result('demo', 'baseline', 0, 30.0),
         result('demo', 'baseline', 1, 32.0),
-        result('demo', 'dlc', 0, 33.0),
+        result('demo', 'dlc', 0, 33.0, student_miou=20.0),
         result('demo', 'dlc', 1, 37.0),
         result('demo', 'dlc', 2, 99.0, fingerprint='older'),
         result('demo', 'oracle', 0, 50.0, transition=[]),
@@ -277,14 +277,14 @@ def test_table_of_hand_made_results():
     assert '5 runs, 0.5 h' in lines[0]
     rows = {line.split(' | ')[0].strip('| '): line for line in lines if line.startswith('| ')}
     assert rows['full DLC'] == (
-        '| full DLC | 33.00 / 37.00 | 35.00 ± 2.83 | 45.00 ± 2.83 | 55.00 ± 2.83 | 36.00 ± 2.83 | +4.00 ± 1.41 '
-        '| 0.035 ± 0.003 |'
+        '| full DLC | 33.00 / 37.00 | 35.00 ± 2.83 | 45.00 ± 2.83 | 55.00 ± 2.83 | 36.00 ± 2.83 | 20.00 '
+        '| +4.00 ± 1.41 | 0.035 ± 0.003 |'
     )
     assert rows['baseline (DACS + MIC)'] == (
-        '| baseline (DACS + MIC) | 30.00 / 32.00 | 31.00 ± 1.41 | 41.00 ± 1.41 | 51.00 ± 1.41 | 32.00 ± 1.41 |  '
+        '| baseline (DACS + MIC) | 30.00 / 32.00 | 31.00 ± 1.41 | 41.00 ± 1.41 | 51.00 ± 1.41 | 32.00 ± 1.41 |  |  '
         '| 0.031 ± 0.001 |'
     )
-    assert rows['target-supervised'] == '| target-supervised | 50.00 | 50.00 | 60.00 | 70.00 | 51.00 | +20.00 |  |'
+    assert rows['target-supervised'] == '| target-supervised | 50.00 | 50.00 | 60.00 | 70.00 | 51.00 |  | +20.00 |  |'
     assert '+NTM' not in rows  # rows without a run are left out
     assert len({line.count('|') for line in lines[2:]}) == 1
 
@@ -297,7 +297,7 @@ def test_gains_at_another_threshold_are_over_its_own_baseline():
     )
     lines = format_tables(results, IDENTITIES).splitlines()
     assert '"full DLC, threshold 0.9": gain over "baseline, threshold 0.9"' in lines[0]
-    gains = {line.split(' | ')[0].strip('| '): line.split(' | ')[6] for line in lines if line.startswith('| ')}
+    gains = {line.split(' | ')[0].strip('| '): line.split(' | ')[7] for line in lines if line.startswith('| ')}
     assert gains['baseline, threshold 0.9'] == '-10.00'
     assert gains['full DLC, threshold 0.9'] == '+3.00'
 
@@ -348,24 +348,29 @@ def test_gains_are_those_over_the_same_seed_of_source_only_training():
         *(result('demo', 'source_only', seed, miou) for seed, miou in ((0, 20.0), (1, 24.0))),
         *(result('demo', 'statistics', seed, miou) for seed, miou in ((0, 30.0), (1, 36.0), (2, 99.0))),
         *(result('demo', 'baseline', seed, miou) for seed, miou in ((0, 31.0), (1, 36.0))),
-        *(result('demo', 'dlc', seed, miou) for seed, miou in ((0, 33.0), (1, 39.0))),
+        *(result('demo', 'dlc', seed, miou, student_miou=25.0) for seed, miou in ((0, 33.0), (1, 39.0))),
         *(
             result('drone', name, 0, miou)
             for name, miou in (('source_only', 30.0), ('statistics', 29.0), ('dlc', 28.0))
         ),
         result('drone', 'baseline', 0, 10.0, fingerprint='older'),
         result('buildings', 'dlc', 0, 99.0),
+        *(result('drone_lite0', name, 0, miou) for name, miou in (('source_only', 30.0), ('dlc', 34.0))),
     )
     lines = format_gains(results, IDENTITIES).splitlines()
-    assert (
-        lines[0]
-        == '| pair | seeds | source-only | statistics alone | baseline | DLC, the default | DLC over baseline |'
+    assert lines[0] == (
+        '| pair | seeds | source-only | statistics alone | baseline | DLC, the default '
+        "| DLC, student's statistics | DLC over baseline |"
     )
+    demo = '+11.00 ± 1.41 | +11.50 ± 0.71 | +14.00 ± 1.41 | +3.00 ± 2.83 | +2.50 ± 0.71'
     assert lines[2:] == [
-        '| Demo data (drawn) | 0 1 | 22.00 ± 2.83 | +11.00 ± 1.41 | +11.50 ± 0.71 | +14.00 ± 1.41 | +2.50 ± 0.71 |',
-        '| Drone survey 1d4f to ec09 | 0 | 30.00 | -1.00 |  | -2.00 |  |',
-        '| **worst of the pairs** |  |  | -1.00 | +11.50 | -2.00 |  |',
-        '| **mean of the pairs** |  |  | +5.00 | +11.50 | +6.00 |  |',
+        f'| Demo data (drawn) | 0 1 | 22.00 ± 2.83 | {demo} |',
+        '| Drone survey 1d4f to ec09 | 0 | 30.00 | -1.00 |  | -2.00 |  |  |',
+        '| **worst, from scratch** |  |  | -1.00 | +11.50 | -2.00 | +3.00 |  |',
+        '| **mean, from scratch** |  |  | +5.00 | +11.50 | +6.00 | +3.00 |  |',
+        f'| {DATA["drone_lite0"].title} | 0 | 30.00 |  |  | +4.00 |  |  |',
+        '| **worst, ImageNet weights** |  |  |  |  | +4.00 |  |  |',
+        '| **mean, ImageNet weights** |  |  |  |  | +4.00 |  |  |',
     ]
     assert format_gains({}, IDENTITIES) == 'No results yet.'
 
