@@ -235,6 +235,8 @@ model = dict(
         size=tile_size, mean=mean, std=std, **({} if patch == 1 else dict(test_cfg=dict(size=tile_size)))
     ),
     segmentor=segmentor,
+    # pre-trained features need no statistics of the target, which bring its class shares along: the student has none
+    predict_with='student' if 'weights' in chosen else 'teacher',
     warmup_iterations=4 * interval,  # pseudo-labels of a network from scratch are worth learning from later
     teacher_momentum=1.5 / interval,
     strong_augmentation=dict(value_range=value_range),

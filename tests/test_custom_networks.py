@@ -72,6 +72,7 @@ def test_networks_step_twice_and_predict(tmp_path, network):
     weights = backbone.get('module', backbone).get('init_cfg')
     assert (weights is None) == (network in FROM_SCRATCH)
     assert weights is None or re.match(r'(https|open-mmlab)://', weights.checkpoint)
+    assert config.model.predict_with == ('teacher' if network in FROM_SCRATCH else 'student')
     model, wrapper = trained_two_steps(config)
     size = (104, 88)  # windows slide, and are of whole patches
     prediction = model.val_step(toy.domain_batch(labelled=True, size=size, batch_size=1))[0]
