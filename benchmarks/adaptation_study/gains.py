@@ -14,8 +14,8 @@ BLOCKS = {
     'from scratch': ('demo', 'landcover', 'drone', 'buildings'),  # the four that defaults are chosen by
     'ImageNet weights': ('landcover_lite0', 'drone_lite0', 'buildings_lite0'),
 }
-COLUMNS = {'statistics': 'statistics alone', 'baseline': 'baseline', 'dlc': 'DLC, the default'}
-STUDENT = "DLC, student's statistics"
+COLUMNS = {'statistics': 'statistics alone', 'baseline': 'baseline', 'dlc': 'DLC, target statistics'}
+STUDENT = 'DLC, source statistics'  # its student, whose norms keep those
 
 
 def format_gains(results: Mapping[Run, Result], identities: Mapping[tuple[str, str], Identity]) -> str:

@@ -14,7 +14,7 @@ MARKERS = (
     '<!-- adaptation table: end -->',
 )
 _HEADER = (
-    "| variant | mIoU of each seed | mIoU | mean F1 | OA | best mIoU | mIoU, student's statistics "
+    '| variant | mIoU of each seed | mIoU | mean F1 | OA | best mIoU | mIoU, source statistics '
     '| mIoU over baseline | error of T |'
 )
 

@@ -359,8 +359,8 @@ def test_gains_are_those_over_the_same_seed_of_source_only_training():
     )
     lines = format_gains(results, IDENTITIES).splitlines()
     assert lines[0] == (
-        '| pair | seeds | source-only | statistics alone | baseline | DLC, the default '
-        "| DLC, student's statistics | DLC over baseline |"
+        '| pair | seeds | source-only | statistics alone | baseline | DLC, target statistics '
+        '| DLC, source statistics | DLC over baseline |'
     )
     demo = '+11.00 ± 1.41 | +11.50 ± 0.71 | +14.00 ± 1.41 | +3.00 ± 2.83 | +2.50 ± 0.71'
     assert lines[2:] == [
