@@ -189,7 +189,7 @@ def test_a_score_without_labels_chooses_the_checkpoint(tmp_path, split):
     assert config.default_hooks.checkpoint.rule == 'greater'
     evaluators = [evaluator.type for evaluator in config.val_evaluator]
     assert evaluators == ['LabelFreeMetric', *(['ClassIoUMetric'] if split else [])]
-    assert config.val_dataloader.dataset.get('ann_file') == split
+    assert config.val_dataloader.dataset.ann_file == (split or '')
     assert config.val_cfg.type == 'ValLoop'
     plain = Config.fromfile(custom_config(tmp_path, validation_split=split))
     assert plain.default_hooks.checkpoint.save_best == (None if split is None else 'mIoU')
